@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from df2s2_d2.evaluation import write_detections
+from tests.evaluation.ground_truth_files import save_ground_truth
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = REPOSITORY / "tools" / "evaluate_wider_face.py"
+
+
+def run_script(*arguments) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+def test_published_figures_to_the_last_digit_in_seconds(shared_data):
+    folder = shared_data / "official/wider_face"
+    archive = folder / "detections" / "retinaface_resnet152.zip"
+    start = time.perf_counter()
+    run = run_script(archive, folder / "eval_tools" / "ground_truth", "--json")
+    elapsed = time.perf_counter() - start
+    assert run.returncode == 0, run.stderr
+    figures = json.loads(run.stdout)
+    published = json.loads((folder / "detections" / "expected_ap.json").read_text())[archive.name]
+    for name in ("AP_easy", "AP_medium", "AP_hard"):
+        assert abs(figures["wider_face"][name] - published[name]) < 1e-12
+    assert figures["counts"] == {
+        "images": 3226,
+        "faces": {"easy": 7211, "medium": 13319, "hard": 31958},
+        "detections": 140605,
+        "missing_files": 0,
+        "unknown_files": 0,
+        "unknown_detections": 0,
+    }
+    assert elapsed < 3
+
+
+@pytest.fixture
+def small_case(tmp_path) -> tuple[Path, Path]:
+    """One of two images has a file, which finds its face; one file is about an unknown image."""
+    save_ground_truth(tmp_path)
+    write_detections(
+        tmp_path / "detections",
+        {"0--Parade/a.b_1": np.array([[1, 2, 3, 4, 0.9]]), "9--Press/x": np.zeros((2, 5))},
+    )
+    return tmp_path / "detections", tmp_path
+
+
+def test_table_reports_what_was_missing_and_unknown(small_case):
+    run = run_script(*small_case)
+    assert run.returncode == 0, run.stderr
+    lines = [line.split() for line in run.stdout.splitlines()]
+    assert ["AP_easy", "0.33333", "3"] in lines
+    assert ["images", "2"] in lines
+    assert ["detections", "1"] in lines
+    assert any(line[:3] == ["missing", "files", "1"] for line in lines)
+    assert any(line[:3] == ["unknown", "files", "1"] for line in lines)
+
+
+def test_json_goes_to_the_file_named(small_case, tmp_path):
+    run = run_script(*small_case, "--json", tmp_path / "scores.json")
+    assert run.returncode == 0 and "AP_hard" in run.stdout
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["wider_face"] == {f"AP_{s}": 1 / 3 for s in ("easy", "medium", "hard")}
+    assert (scores["counts"]["missing_files"], scores["counts"]["unknown_files"]) == (1, 1)
+    assert scores["counts"]["unknown_detections"] == 2
+
+
+def test_setting_without_faces_is_null_in_json(small_case):
+    save_ground_truth(small_case[1], kept_lists=((), ()))
+    run = run_script(*small_case, "--json")
+    assert json.loads(run.stdout)["wider_face"]["AP_easy"] is None
+
+
+def test_errors_are_one_line(small_case):
+    detections, truth = small_case
+    (truth / "wider_easy_val.mat").unlink()
+    run = run_script(detections, truth)
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1 and "wider_easy_val.mat not found" in run.stderr
