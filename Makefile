@@ -1,0 +1,74 @@
+# Every target sets up what it needs: nothing outside this folder is changed.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+# The pair this project is tested with. They have to match each other exactly: a torch of another
+# version or build does not load torchvision's compiled operators.
+TORCH ?= torch==2.14.1 torchvision==0.29.1
+CONFIG ?= configs/DF2S2/small/demo_R18.yaml
+OUTPUT ?= output/demo
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Errors only: progress is told by the sentences of the recipes.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+# Named after the contents of everything that decides what is installed, so that a change of any
+# of it, and nothing else, installs again.
+INSTALLERS := pyproject.toml tools/install_detectron2.py tools/repack_detectron2.py
+STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint clean
+
+help: ## List the targets
+	@echo "Usage: make TARGET [VARIABLE=value]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON)  CONFIG=$(CONFIG)  OUTPUT=$(OUTPUT)"
+	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
+
+venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 6 GB)
+	@echo "Ready. Next: 'make demo' trains and tests a small face detector; 'make test' runs the tests."
+	@echo "To type commands yourself: source $(BIN)/activate"
+
+demo: $(STAMP) ## Train and test a small detector on drawn faces, on CPU or GPU (CONFIG=FILE for another)
+	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
+
+test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some of them)
+	@$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+clean: ## Remove .venv, caches and build files; output/ and datasets/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): | $(BIN)/python
+	@rm -f $(VENV)/installed-*
+	@echo "Updating pip…"
+	@$(PIP) install --upgrade pip
+	@echo "Installing PyTorch (about 2 minutes, 6 GB)…"
+	@$(PIP) install $(TORCH) || { \
+		echo "pip could not install $(TORCH) (its message is above). Another matching pair:" \
+			"make TORCH='torch==… torchvision==…'" >&2; exit 1; }
+	@echo "Installing df2s2_d2 and what it requires…"
+	@$(PIP) install --editable '.[dev]'
+	@echo "Installing detectron2…"
+	@$(BIN)/python tools/install_detectron2.py
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "There is no '$(PYTHON)' on the PATH. Install Python 3.10 to 3.13, or name yours:" \
+			"make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
+		echo "Python 3.10 to 3.13 is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+			"Name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)…"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it is a package of its own:" \
+			"sudo apt install python3-venv" >&2; exit 1; }
