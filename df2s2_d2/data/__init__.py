@@ -1,0 +1,17 @@
+"""Data sets, augmentations and the mapper; importing this package registers the data sets."""
+
+from df2s2_d2.data.augmentation import (
+    PhotometricDistortion,
+    RandomSquareCrop,
+    build_augmentations,
+)
+from df2s2_d2.data.dataset_mapper import FaceDatasetMapper
+from df2s2_d2.data.datasets import register_wider_face
+
+__all__ = [
+    "FaceDatasetMapper",
+    "PhotometricDistortion",
+    "RandomSquareCrop",
+    "build_augmentations",
+    "register_wider_face",
+]

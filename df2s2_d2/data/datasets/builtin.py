@@ -1,0 +1,115 @@
+"""Registers WIDER FACE under ``$DETECTRON2_DATASETS``, and data sets of one's own like it."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from df2s2_d2.data.datasets.coco_boxes import load_coco_boxes
+from df2s2_d2.data.datasets.wider_face import load_wider_face
+
+# Name: (folder of images, annotation file, folder of the official lists), under wider_face/.
+_WIDER_FACE_SPLITS = {
+    "wider_face_train": (
+        "WIDER_train/images",
+        "wider_face_split/wider_face_train_bbx_gt.txt",
+        None,
+    ),
+    "wider_face_val": (
+        "WIDER_val/images",
+        "wider_face_split/wider_face_val_bbx_gt.txt",
+        "eval_tools/ground_truth",
+    ),
+    "wider_face_test": (
+        "WIDER_test/images",
+        "wider_face_split/wider_face_test_filelist.txt",
+        None,
+    ),
+}
+
+
+def register_wider_face(
+    name: str,
+    image_dir: str | os.PathLike[str],
+    annotation_file: str | os.PathLike[str],
+    ground_truth_dir: str | os.PathLike[str] | None = None,
+) -> None:
+    """Register a data set of faces in detectron2's catalogs; its files are read when it is used.
+
+    Args:
+        name: what configs call it, e.g. in ``DATASETS.TRAIN``.
+        image_dir: folder that the annotation file's image paths are relative to.
+        annotation_file: COCO JSON if its name ends in ``.json``, else WIDER FACE's text, or a text
+            with image paths alone (to be detected in, not trained on).
+        ground_truth_dir: folder of ``wider_{face,easy,medium,hard}_val.mat``, if there is one.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    if name in DatasetCatalog:
+        raise ValueError(
+            f"A data set {name!r} is registered already: choose another name, or free this one "
+            f"with DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r})."
+        )
+    remedy = "Check what was given to register_wider_face."
+    _register(name, image_dir, annotation_file, ground_truth_dir, remedy)
+
+
+def register_all_wider_face(root: str | os.PathLike[str]) -> None:
+    """Register ``wider_face_{train,val,test}``; names that are registered already stay as they are.
+
+    Args:
+        root: folder that holds ``wider_face/``, as ``$DETECTRON2_DATASETS`` does.
+    """
+    base = os.path.join(root, "wider_face")
+    for name, (image_dir, annotation_file, ground_truth_dir) in _WIDER_FACE_SPLITS.items():
+        if name in DatasetCatalog:
+            continue
+        _register(
+            name,
+            os.path.join(base, image_dir),
+            os.path.join(base, annotation_file),
+            ground_truth_dir and os.path.join(base, ground_truth_dir),
+            remedy=(
+                "Set the environment variable DETECTRON2_DATASETS (here: "
+                f"{os.fspath(root)!r}) to a folder with wider_face/{image_dir}/<event>/<image>.jpg "
+                f"and wider_face/{annotation_file}."
+            ),
+        )
+
+
+def _register(
+    name: str,
+    image_dir: str | os.PathLike[str],
+    annotation_file: str | os.PathLike[str],
+    ground_truth_dir: str | os.PathLike[str] | None,
+    remedy: str,
+) -> None:
+    image_dir, annotation_file = os.fspath(image_dir), os.fspath(annotation_file)
+    DatasetCatalog.register(name, partial(_load, name, image_dir, annotation_file, remedy))
+    MetadataCatalog.get(name).set(
+        thing_classes=["face"],
+        evaluator_type="wider_face",
+        image_dir=image_dir,
+        annotation_file=annotation_file,
+        ground_truth_dir=ground_truth_dir and os.fspath(ground_truth_dir),
+    )
+
+
+def _load(name: str, image_dir: str, annotation_file: str, remedy: str) -> list[dict[str, Any]]:
+    if not os.path.isdir(image_dir):
+        raise FileNotFoundError(
+            f"Data set {name!r}: the image folder {image_dir} does not exist. {remedy}"
+        )
+    if not os.path.isfile(annotation_file):
+        raise FileNotFoundError(
+            f"Data set {name!r}: the annotation file {annotation_file} does not exist. {remedy}"
+        )
+    is_json = annotation_file.lower().endswith(".json")
+    return (load_coco_boxes if is_json else load_wider_face)(image_dir, annotation_file)
+
+
+register_all_wider_face(os.path.expanduser(os.getenv("DETECTRON2_DATASETS", "datasets")))

@@ -1,0 +1,219 @@
+"""WIDER FACE's annotation text, and data sets of one's own in the same format.
+
+An annotation file repeats, for every image: its path, the number of faces, and one line a face:
+``x y w h blur expression illumination invalid occlusion pose``. Lines of ``x y w h`` alone will do.
+A number of 0 may be followed by one line of zeros. A file list has one image path a line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from df2s2_d2.data.datasets.dataset_dicts import make_annotations, make_record
+
+logger = logging.getLogger(__name__)
+
+ATTRIBUTES = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
+
+_BOX_COLUMNS = 4
+_ALL_COLUMNS = _BOX_COLUMNS + len(ATTRIBUTES)
+_NUMBERS_ONLY = re.compile(r"[-+.\d\s]+")
+
+# A line's number, counted from 1, and its text. (A plain tuple: it costs the garbage collector
+# less than a class, which shows with the 185,000 lines of the training set.)
+_Line = tuple[int, str]
+
+
+class AnnotatedImage(NamedTuple):
+    """An image of an annotation file, as it stands there.
+
+    Attributes:
+        path: ``<event>/<image>.jpg``.
+        boxes: (N, 4) float64 x, y, width, height in pixels; degenerate ones included.
+        attributes: (N, 6) int64 in the order of ``ATTRIBUTES``.
+    """
+
+    path: str
+    boxes: np.ndarray
+    attributes: np.ndarray
+
+
+def read_annotations(annotation_file: str) -> list[AnnotatedImage]:
+    """Read an annotation file of WIDER FACE.
+
+    Args:
+        annotation_file: e.g. ``wider_face_train_bbx_gt.txt``.
+
+    Returns:
+        The images in the file's order with every box, degenerate ones included.
+
+    Raises:
+        ValueError: if the file departs from the format; names file, line, what was expected and
+            what was found.
+    """
+    return _parse_annotations(annotation_file, _read_lines(annotation_file))
+
+
+def read_file_list(list_file: str) -> list[str]:
+    """Read a list of images without annotations, e.g. ``wider_face_test_filelist.txt``.
+
+    Args:
+        list_file: a text with one image path a line.
+
+    Returns:
+        The paths in the file's order.
+
+    Raises:
+        ValueError: if the file is no such list; names file, line and what was found.
+    """
+    return _parse_file_list(list_file, _read_lines(list_file))
+
+
+def load_wider_face(image_dir: str, annotation_file: str) -> list[dict[str, Any]]:
+    """Load a data set in WIDER FACE's format as dataset dicts, without opening any image.
+
+    A file without any line of numbers is a file list, whose images have no ``annotations``.
+
+    Args:
+        image_dir: folder that the paths in the file are relative to.
+        annotation_file: annotation file or file list.
+
+    Returns:
+        One dict an image: ``file_name``, ``image_id`` (``<event>/<image>``) and ``annotations``.
+        Boxes marked invalid are ``iscrowd``; boxes without an area are dropped.
+
+    Raises:
+        ValueError: if the file departs from the format.
+    """
+    lines = _read_lines(annotation_file)
+    if not any(_is_numeric(text) for _, text in lines):
+        return [make_record(image_dir, path) for path in _parse_file_list(annotation_file, lines)]
+
+    images = _parse_annotations(annotation_file, lines)
+    records = []
+    for image in images:
+        attributes = dict(zip(ATTRIBUTES, image.attributes.T, strict=True))
+        ignored = attributes.pop("invalid") != 0
+        record = make_record(image_dir, image.path)
+        record["annotations"] = make_annotations(image.boxes, ignored, attributes)
+        records.append(record)
+
+    num_boxes = sum(len(image.boxes) for image in images)
+    num_kept = sum(len(record["annotations"]) for record in records)
+    logger.info(
+        "%s: %d images, %d boxes; dropped %d more without an area.",
+        annotation_file,
+        len(records),
+        num_kept,
+        num_boxes - num_kept,
+    )
+    return records
+
+
+def _read_lines(path: str) -> list[_Line]:
+    """Lines that are not blank."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [
+                (number, text)
+                for number, line in enumerate(file, start=1)
+                if (text := line.strip())
+            ]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a text in UTF-8, found other data ({error}).") from None
+    if not lines:
+        raise ValueError(f"{path}: expected paths of images, found an empty file.")
+    return lines
+
+
+def _is_numeric(text: str) -> bool:
+    return _NUMBERS_ONLY.fullmatch(text) is not None
+
+
+def _parse_annotations(path: str, lines: list[_Line]) -> list[AnnotatedImage]:
+    images = []
+    check_new = _duplicate_check(path)
+    position = 0
+    while position < len(lines):
+        image = lines[position]
+        if _is_numeric(image[1]):
+            expected = "the path of an image (has the image before more faces than its number?)"
+            raise _format_error(path, image, expected)
+        check_new(image)
+
+        count = _parse_count(path, image, lines[position + 1 : position + 2])
+        first = position + 2
+        position = first + count
+        rows = [_parse_row(path, line, image) for line in lines[first:position]]
+        if len(rows) < count:
+            raise _end_of_file_error(path, image, f"{count} faces, not {len(rows)}")
+        if count == 0 and position < len(lines) and _is_numeric(lines[position][1]):
+            if any(_parse_row(path, lines[position], image)):
+                raise _format_error(path, lines[position], "zeros, for an image with 0 faces")
+            position += 1
+
+        values = np.array(rows, dtype=np.float64).reshape(count, _ALL_COLUMNS)
+        boxes, attributes = np.split(values, [_BOX_COLUMNS], axis=1)
+        images.append(AnnotatedImage(image[1], boxes, attributes.astype(np.int64)))
+    return images
+
+
+def _parse_file_list(path: str, lines: list[_Line]) -> list[str]:
+    check_new = _duplicate_check(path)
+    for line in lines:
+        if _is_numeric(line[1]):
+            raise _format_error(path, line, "the path of an image, as in a list without faces")
+        check_new(line)
+    return [text for _, text in lines]
+
+
+def _parse_count(path: str, image: _Line, following: list[_Line]) -> int:
+    if not following:
+        raise _end_of_file_error(path, image, "the number of faces")
+    _, text = following[0]
+    if not text.isdecimal():
+        raise _format_error(path, following[0], f"the number of faces of {image[1]}")
+    return int(text)
+
+
+def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
+    try:
+        values = [float(field) for field in line[1].split()]
+    except ValueError:
+        values = []
+    # The sum of numbers is finite only if each of them is.
+    if len(values) not in (_BOX_COLUMNS, _ALL_COLUMNS) or not abs(sum(values)) < np.inf:
+        columns = " ".join(("x y w h", *ATTRIBUTES))
+        expected = f"a face of {image[1]} (line {image[0]}) as {columns}"
+        raise _format_error(path, line, expected)
+    return values + [0.0] * (_ALL_COLUMNS - len(values))
+
+
+def _duplicate_check(path: str) -> Callable[[_Line], None]:
+    """Two images of one name would share one entry in every file of results."""
+    first_seen: dict[str, int] = {}
+
+    def check(image: _Line) -> None:
+        number, text = image
+        first = first_seen.setdefault(make_record("", text)["image_id"], number)
+        if first != number:
+            raise _format_error(path, image, f"an image other than that of line {first}")
+
+    return check
+
+
+def _format_error(path: str, line: _Line, expected: str) -> ValueError:
+    number, text = line
+    return ValueError(f"{path}, line {number}: expected {expected}; found {text[:80]!r}.")
+
+
+def _end_of_file_error(path: str, image: _Line, expected: str) -> ValueError:
+    number, text = image
+    return ValueError(
+        f"{path}, line {number}: expected {expected} below {text}; found the end of the file."
+    )

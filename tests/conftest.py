@@ -1,0 +1,39 @@
+"""Fixtures that tests of several parts share."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with annotations and photographs of the real benchmarks.
+
+    It lies beside the repository, or in ``$DF2S2_SHARED/data``. Tests that need it are skipped
+    where it is absent, unless ``DF2S2_REQUIRE_REAL_DATA=1`` asks for a failure instead.
+    """
+    data = Path(os.getenv("DF2S2_SHARED") or _REPOSITORY.parent / "shared") / "data"
+    if not data.is_dir():
+        reason = f"no real data: {data} does not exist (DF2S2_SHARED names another folder)"
+        if os.getenv("DF2S2_REQUIRE_REAL_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return data
+
+
+@pytest.fixture(scope="session")
+def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny drawn data set in WIDER FACE's layout, as ``$DETECTRON2_DATASETS`` names."""
+    root = tmp_path_factory.mktemp("sample")
+    with pytest.MonkeyPatch.context() as patch:
+        # The script belongs to no package; it imports its parts as if started from its folder.
+        patch.syspath_prepend(_REPOSITORY / "datasets")
+        script = importlib.import_module("make_sample_dataset")
+        script.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
+    return root

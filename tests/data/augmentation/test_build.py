@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detectron2.config import get_cfg
+from detectron2.data import transforms as T
+
+from df2s2_d2.config import add_df2s2_config
+from df2s2_d2.data.augmentation import (
+    PhotometricDistortion,
+    RandomSquareCrop,
+    build_augmentations,
+)
+
+
+@pytest.fixture
+def cfg():
+    cfg = get_cfg()
+    add_df2s2_config(cfg)
+    return cfg
+
+
+def output_size(augmentations: list[T.Augmentation], height: int, width: int) -> tuple[int, int]:
+    inputs = T.AugInput(np.zeros((height, width, 3), dtype=np.uint8))
+    T.AugmentationList(augmentations)(inputs)
+    return inputs.image.shape[:2]
+
+
+def test_everything_on_comes_in_order(cfg):
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.SQUARE_CROP.MIN_SCALE = 0.4
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 64
+    cfg.INPUT.PHOTOMETRIC_DISTORTION = True
+    cfg.INPUT.FORMAT = "RGB"
+    augmentations = build_augmentations(cfg, is_train=True)
+    assert [type(augmentation) for augmentation in augmentations] == [
+        RandomSquareCrop,
+        T.Resize,
+        T.RandomFlip,
+        PhotometricDistortion,
+    ]
+    assert (augmentations[0].min_scale, augmentations[0].max_scale) == (0.4, 1.0)
+    assert augmentations[2].horizontal and not augmentations[2].vertical
+    assert augmentations[3].image_format == "RGB"
+    assert output_size(augmentations, 300, 200) == (64, 64)
+
+
+def test_without_crop_the_short_side_is_drawn(cfg):
+    cfg.INPUT.MIN_SIZE_TRAIN = (20, 40)
+    cfg.INPUT.RANDOM_FLIP = "none"
+    cfg.INPUT.MAX_SIZE_TRAIN = 0
+    (resize,) = build_augmentations(cfg, is_train=True)
+    np.random.seed(0)
+    assert {output_size([resize], 10, 100) for _ in range(30)} == {(20, 200), (40, 400)}
+
+    cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = "range"
+    (resize,) = build_augmentations(cfg, is_train=True)
+    heights = {output_size([resize], 10, 100)[0] for _ in range(400)}
+    assert heights == set(range(20, 41))
+
+    cfg.INPUT.MAX_SIZE_TRAIN = 100
+    (resize,) = build_augmentations(cfg, is_train=True)
+    assert output_size([resize], 10, 100) == (10, 100)
+
+
+def test_a_crop_alone_is_resized_by_its_short_side(cfg):
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.MIN_SIZE_TRAIN = (50,)
+    assert output_size(build_augmentations(cfg, is_train=True), 300, 200) == (50, 50)
+
+
+@pytest.mark.parametrize(
+    ("min_size", "max_size", "expected"),
+    [
+        (0, 0, (100, 400)),  # original size
+        (200, 0, (200, 800)),  # short side 200, no limit
+        (640, 640, (160, 640)),  # VGA: long side 640
+    ],
+)
+def test_test_images(cfg, min_size, max_size, expected):
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 64
+    cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = min_size, max_size
+    assert output_size(build_augmentations(cfg, is_train=False), 100, 400) == expected
+
+
+def test_vertical_flip(cfg):
+    cfg.INPUT.RANDOM_FLIP = "vertical"
+    flip = build_augmentations(cfg, is_train=True)[1]
+    assert flip.vertical and not flip.horizontal
+
+
+def test_unknown_flip_is_told_by_key(cfg):
+    cfg.INPUT.RANDOM_FLIP = "horisontal"
+    with pytest.raises(ValueError, match="INPUT.RANDOM_FLIP.*'horisontal'"):
+        build_augmentations(cfg, is_train=True)
