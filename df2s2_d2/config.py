@@ -1,0 +1,150 @@
+"""Every configuration key that this project adds to detectron2's defaults.
+
+Numbers of the papers that belong to one experiment stand in ``configs/``; a default that holds
+for all of them stands here, once.
+"""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode as CN
+from detectron2.config import get_cfg
+from yaml import YAMLError
+
+
+def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = ()) -> CN:
+    """detectron2's defaults, this project's keys, a config file over them and overrides at last.
+
+    Args:
+        config_file: YAML, possibly naming a ``_BASE_`` file; YAML that would run code is refused.
+        overrides: ``[key, value, key, value, ...]``.
+
+    Raises:
+        ValueError: naming the file or key and what is wrong with it.
+    """
+    cfg = get_cfg()
+    add_df2s2_config(cfg)
+    try:
+        if config_file:
+            cfg.merge_from_file(config_file, allow_unsafe=False)
+        cfg.merge_from_list(list(overrides))
+    except FileNotFoundError as error:
+        raise ValueError(f"The config file {error.filename} does not exist") from error
+    except (KeyError, ValueError, AssertionError, YAMLError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        raise ValueError(f"Config {config_file or 'overrides'}: {message}") from error
+    return cfg
+
+
+def add_df2s2_config(cfg: CN) -> None:
+    """Add the keys of this project to ``cfg`` in place; keys of detectron2 keep their values."""
+    _add_input_config(cfg)
+    _add_pyramid_config(cfg)
+    _add_detector_config(cfg)
+    # The figure, as metrics.json names it, whose best model is kept as model_best.pth.
+    cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
+
+
+def _add_input_config(cfg: CN) -> None:
+    # Random square crop (on with INPUT.CROP.ENABLED): side as a share of the short side.
+    cfg.INPUT.SQUARE_CROP = CN({"MIN_SCALE": 0.3, "MAX_SCALE": 1.0})
+    # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
+    # Random brightness, contrast, saturation and hue of training images.
+    cfg.INPUT.PHOTOMETRIC_DISTORTION = False
+    # Faces with a side below this many pixels after all transforms are not trained on.
+    cfg.INPUT.MIN_FACE_SIZE = 1.0
+    # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
+    cfg.DATASETS.INVALID_FACES = "ignore"
+
+
+def _add_pyramid_config(cfg: CN) -> None:
+    # Bottom-up network: a name in detectron2's BACKBONE_REGISTRY. Its maps are called c2, c3, ...
+    cfg.MODEL.BOTTOM_UP = CN({"NAME": "build_resnet_backbone"})
+    # ImageNet weights of a ResNet in torchvision's layout, a path, "" = none.
+    cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
+    # Levels added above the last bottom-up map by max-pooling it again and again.
+    cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS = 0
+
+    # Neck: a name in NECK_REGISTRY ("FFP", "FPN", ...), and the bottom-up maps it reads.
+    cfg.MODEL.NECK = CN({"NAME": "FFP", "IN_FEATURES": ["c2", "c3", "c4", "c5"]})
+
+    cfg.MODEL.FFP = CN()
+    # Channels of every output map (1x1 projections); 0 = as the bottom-up maps, as in the paper.
+    cfg.MODEL.FFP.OUT_CHANNELS = 0
+    # Kernel of the transposed convolution of an F-block: 2, or 4 (padding 1).
+    cfg.MODEL.FFP.KERNEL_SIZE = 2
+    # Norm and activation behind the transposed convolution; "" = none, "relu", "sigmoid".
+    cfg.MODEL.FFP.NORM = ""
+    cfg.MODEL.FFP.ACTIVATION = ""
+    # Levels pooled from the topmost fused map, and the kernel of that stride-2 pooling (2 or 1).
+    cfg.MODEL.FFP.NUM_POOLED_LEVELS = 2
+    cfg.MODEL.FFP.POOL_KERNEL_SIZE = 2
+
+
+def _add_detector_config(cfg: CN) -> None:
+    cfg.MODEL.FACE_DETECTOR = CN()
+    # Detections with lower scores are dropped.
+    cfg.MODEL.FACE_DETECTOR.SCORE_THRESH_TEST = 0.01
+    # Highest-scoring anchors of an image, all levels together, that enter NMS.
+    cfg.MODEL.FACE_DETECTOR.TOPK_CANDIDATES_TEST = 5000
+    cfg.MODEL.FACE_DETECTOR.NMS_THRESH_TEST = 0.4
+
+    # The shot that detects at inference.
+    cfg.MODEL.SHOT = _shot_config(in_features=["p2", "p3", "p4", "p5", "p6", "p7"], scale=4.0)
+
+    # An auxiliary shot on the bottom-up maps that exists in training only.
+    cfg.MODEL.FIRST_SHOT = _shot_config(in_features=["c2", "c3", "c4", "c5", "c6", "c7"], scale=2.0)
+    cfg.MODEL.FIRST_SHOT.WEAK_MASK.ENABLED = False
+    cfg.MODEL.FIRST_SHOT.ENABLED = False
+    # Weight of the first shot's losses beside the second shot's.
+    cfg.MODEL.FIRST_SHOT.LOSS_WEIGHT = 1.0
+
+
+def _shot_config(in_features: list[str], scale: float) -> CN:
+    shot = CN()
+    # Maps of the backbone, finest first, that the shot works on.
+    shot.IN_FEATURES = in_features
+
+    # Head: a name in HEAD_REGISTRY ("TowerHead", "RetinaNetHead", ...).
+    shot.HEAD = CN({"NAME": "TowerHead"})
+    # Depth and width of a tower of 3x3 convolutions.
+    shot.HEAD.NUM_CONVS = 4
+    shot.HEAD.CONV_DIM = 256
+    # Norm behind the tower's convolutions, "" = none.
+    shot.HEAD.NORM = ""
+    # How maps of unequal width enter the shared tower: "project" (1x1 convolutions before it) or
+    # "unshared" (its first 3x3 convolution is not shared).
+    shot.HEAD.ENTRY = "project"
+    # Face probability that every anchor starts with.
+    shot.HEAD.PRIOR_PROB = 0.01
+
+    # Anchors: sizes (square root of the area, pixels) are SCALE x stride x each of OCTAVES;
+    # aspect ratios are height / width; centres lie at (cell index + OFFSET) x stride.
+    shot.ANCHORS = CN({"SCALE": scale, "OFFSET": 0.5})
+    shot.ANCHORS.OCTAVES = [2 ** (octave / 3) for octave in range(3)]
+    shot.ANCHORS.ASPECT_RATIOS = [1.0, 1.5]
+
+    # Anchors whose best IoU is below the first threshold are background, from the second on they
+    # are positive, between the two they are left out of the loss.
+    shot.MATCHING = CN({"IOU_THRESHOLDS": [0.4, 0.5]})
+    # Whether every face also takes the anchors that fit it best, however badly they do.
+    shot.MATCHING.ALLOW_LOW_QUALITY_MATCHES = True
+
+    shot.LOSS = CN({"FOCAL_ALPHA": 0.25, "FOCAL_GAMMA": 2.0})
+    # Where smooth-L1 turns from quadratic to linear.
+    shot.LOSS.SMOOTH_L1_BETA = 1.0 / 9
+    # Weights of the box code (dx, dy, dw, dh).
+    shot.LOSS.BBOX_REG_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+    # What the sums over anchors are divided by: "global", "per_level" or "literal".
+    shot.LOSS.NORMALIZER = "global"
+    # Weight of the box loss (lambda 1 of DF²S² eq. 2).
+    shot.LOSS.BOX_REG_WEIGHT = 1.0
+
+    # Weak-mask segmentation branch, training only.
+    shot.WEAK_MASK = CN({"ENABLED": True})
+    # Which faces a level's mask shows: those with a positive anchor on it ("matching") or those
+    # whose size is near the level's anchor sizes ("scale").
+    shot.WEAK_MASK.ASSIGNMENT = "matching"
+    # Weight of the mask loss (lambda 2 of DF²S² eq. 2).
+    shot.WEAK_MASK.LOSS_WEIGHT = 0.05
+    return shot

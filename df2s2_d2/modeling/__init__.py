@@ -1,0 +1,22 @@
+"""Bottom-ups, necks, heads and the detector made of them; importing registers all of them."""
+
+from df2s2_d2.modeling.backbone import PyramidBackbone, build_pyramid_backbone
+from df2s2_d2.modeling.heads import HEAD_REGISTRY, HeadOutputs, RetinaNetHead, TowerHead
+from df2s2_d2.modeling.meta_arch import FaceDetector
+from df2s2_d2.modeling.necks import FFP, FPN, NECK_REGISTRY, Neck
+from df2s2_d2.modeling.shot import Shot
+
+__all__ = [
+    "FFP",
+    "FPN",
+    "HEAD_REGISTRY",
+    "NECK_REGISTRY",
+    "FaceDetector",
+    "HeadOutputs",
+    "Neck",
+    "PyramidBackbone",
+    "RetinaNetHead",
+    "Shot",
+    "TowerHead",
+    "build_pyramid_backbone",
+]

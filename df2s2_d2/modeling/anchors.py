@@ -1,0 +1,95 @@
+"""Anchors of a pyramid as regular grids, so that matching can reason about cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AnchorGrid:
+    """The anchors of one level: the same A shapes at every cell of an H x W grid.
+
+    Attributes:
+        height, width: cells of the grid.
+        stride: pixels between neighbouring cells.
+        offset: a cell's centre lies at (index + offset) x stride.
+        shapes: (A, 2) float32, width and height of each anchor in pixels.
+        max_shape: largest width and height among ``shapes``, known without asking the device.
+    """
+
+    height: int
+    width: int
+    stride: int
+    offset: float
+    shapes: Tensor
+    max_shape: tuple[float, float]
+
+    def __len__(self) -> int:
+        return self.height * self.width * len(self.shapes)
+
+    def centers(self) -> tuple[Tensor, Tensor]:
+        """x of every column, shape (W,), and y of every row, shape (H,), in pixels."""
+        xs = torch.arange(self.width, dtype=torch.float32, device=self.shapes.device)
+        ys = torch.arange(self.height, dtype=torch.float32, device=self.shapes.device)
+        return (xs + self.offset) * self.stride, (ys + self.offset) * self.stride
+
+    def boxes(self) -> Tensor:
+        """All anchors as XYXY pixels, (H x W x A, 4), ordered as detectron2 orders them."""
+        xs, ys = self.centers()
+        centers = torch.stack(
+            (xs.expand(self.height, -1), ys[:, None].expand(-1, self.width)), dim=-1
+        )
+        centers = centers[:, :, None]  # (H, W, 1, 2)
+        half = self.shapes / 2
+        return torch.cat((centers - half, centers + half), dim=-1).reshape(-1, 4)
+
+    def inside(self, image_sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Which columns, (N, W), and rows, (N, H), have their centre inside each image.
+
+        Args:
+            image_sizes: (N, 2), height and width of the images before padding.
+        """
+        xs, ys = self.centers()
+        return xs < image_sizes[:, 1:], ys < image_sizes[:, :1]
+
+
+class GridAnchorGenerator(DefaultAnchorGenerator):
+    """detectron2's anchors with sizes that follow the strides, given back as grids.
+
+    Args:
+        strides: stride of each level in pixels.
+        scale: base size (square root of the area) in units of the stride.
+        octaves: factors on the base size; together with the ratios they make the A anchors.
+        aspect_ratios: height / width.
+        offset: place of an anchor's centre in its cell, in cells.
+    """
+
+    def __init__(
+        self,
+        *,
+        strides: list[int],
+        scale: float,
+        octaves: list[float],
+        aspect_ratios: list[float],
+        offset: float,
+    ):
+        self.sizes = [[scale * stride * octave for octave in octaves] for stride in strides]
+        super().__init__(
+            sizes=self.sizes, aspect_ratios=[aspect_ratios], strides=strides, offset=offset
+        )
+        self.max_shapes = [
+            tuple(cells[:, 2:].max(dim=0).values.mul(2).tolist()) for cells in self.cell_anchors
+        ]
+
+    def grids(self, sizes: list[tuple[int, int]]) -> list[AnchorGrid]:
+        """One grid per level for maps of the given (height, width)."""
+        return [
+            AnchorGrid(height, width, stride, self.offset, cells[:, 2:] - cells[:, :2], max_shape)
+            for (height, width), stride, cells, max_shape in zip(
+                sizes, self.strides, self.cell_anchors, self.max_shapes, strict=True
+            )
+        ]

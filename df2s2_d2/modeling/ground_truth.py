@@ -1,0 +1,74 @@
+"""The annotations of a batch, as the few tensors that matching and masks work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Faces and regions of all images of a batch in one list each.
+
+    Attributes:
+        faces: (F, 4) float32, XYXY in pixels of the padded batch's images.
+        face_images: (F,) int64, the image each face is in.
+        regions: (G, 4) float32, regions that are neither face nor background.
+        region_images: (G,) int64, the image each region is in.
+        image_sizes: (N, 2) int64, height and width of the images before padding.
+    """
+
+    faces: Tensor
+    face_images: Tensor
+    regions: Tensor
+    region_images: Tensor
+    image_sizes: Tensor
+
+    @classmethod
+    def from_batch(
+        cls,
+        batched_inputs: list[dict],
+        image_sizes: list[tuple[int, int]],
+        device: torch.device,
+    ) -> GroundTruth:
+        """Collect the annotations of mapped images and bring them to ``device`` without waiting.
+
+        Args:
+            batched_inputs: dicts with ``instances`` (field ``gt_boxes``) and, if there are any,
+                ``ignore_regions``, a (G, 4) tensor.
+            image_sizes: (height, width) of each image before padding.
+            device: where the model is.
+        """
+        faces = [inputs["instances"].gt_boxes.tensor for inputs in batched_inputs]
+        regions = [inputs.get("ignore_regions", torch.zeros(0, 4)) for inputs in batched_inputs]
+        # A box without an area has no overlap with any anchor and would have no best one.
+        faces, regions = ([box[_has_area(box)] for box in boxes] for boxes in (faces, regions))
+        return cls(
+            *(
+                _to_device(tensor, device)
+                for tensor in (
+                    *_concatenate(faces),
+                    *_concatenate(regions),
+                    torch.tensor(image_sizes),
+                )
+            )
+        )
+
+
+def _has_area(boxes: Tensor) -> Tensor:
+    return ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+
+
+def _concatenate(boxes_per_image: list[Tensor]) -> tuple[Tensor, Tensor]:
+    counts = torch.tensor([len(boxes) for boxes in boxes_per_image])
+    images = torch.arange(len(boxes_per_image)).repeat_interleave(counts)
+    return torch.cat(boxes_per_image).float(), images
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy without making the host wait: only pinned memory can be read while the host goes on."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

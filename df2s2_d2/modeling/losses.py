@@ -1,0 +1,111 @@
+"""Loss terms of DF²S² eq. 2 and what they are divided by. Nothing here waits for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from detectron2.utils import comm
+from fvcore.nn import sigmoid_focal_loss, smooth_l1_loss
+from torch import Tensor
+
+# How the sums of each level are normalised, from the positive and the participating (positive
+# or background) anchors of each level, both (L,): divisors of classification and box terms.
+Normalizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+NORMALIZERS: dict[str, Normalizer] = {
+    # By the positives of all levels: the usual reading, as in RetinaNet.
+    "global": lambda positive, _: (positive.sum().expand_as(positive),) * 2,
+    # By the positives of the level itself.
+    "per_level": lambda positive, _: (positive, positive),
+    # Eq. 2 to the letter: classification by all anchors that take part in it.
+    "literal": lambda positive, participating: (participating, positive),
+}
+
+
+def mean_over_workers(counts: Tensor) -> Tensor:
+    """The mean of ``counts`` over the workers of a distributed run.
+
+    Workers average their gradients, so dividing each worker's sum by this mean gives exactly
+    what one process with the whole batch would compute.
+    """
+    world_size = comm.get_world_size()
+    if world_size == 1:
+        return counts
+    counts = counts.clone()
+    dist.all_reduce(counts)
+    return counts / world_size
+
+
+def normalized_sum(sums: Tensor, counts: Tensor) -> Tensor:
+    """Sum over levels of each level's sum (L,) over its count (L,), at least 1 among workers."""
+    return (sums / counts.clamp(min=1 / comm.get_world_size())).sum()
+
+
+def focal_loss(
+    logits: Tensor, positive: Tensor, participating: Tensor, alpha: float, gamma: float
+) -> Tensor:
+    """Sigmoid focal loss of each anchor, 0 for those left out.
+
+    Args:
+        logits: (N, R) face logits.
+        positive, participating: (N, R) bool.
+        alpha, gamma: weight of the positive class, and focus.
+    """
+    loss = sigmoid_focal_loss(logits, positive.float(), alpha=alpha, gamma=gamma)
+    return loss * participating
+
+
+def box_loss(
+    deltas: Tensor,
+    anchors: Tensor,
+    boxes: Tensor,
+    positive: Tensor,
+    code_weights: Tensor,
+    beta: float,
+) -> Tensor:
+    """Smooth-L1 loss of each anchor's box code, summed over its four parts, 0 unless positive.
+
+    Args:
+        deltas: (N, R, 4) predicted box codes.
+        anchors: (R, 4) XYXY in pixels.
+        boxes: (N, R, 4) the box that each positive anchor should become; any other rows.
+        positive: (N, R) bool.
+        code_weights: (4,), weights of dx, dy, dw and dh.
+        beta: where the loss turns linear.
+    """
+    # Anchors without a face aim at themselves, which is finite, and weigh nothing.
+    boxes = torch.where(positive[..., None], boxes, anchors)
+    target = encode_boxes(anchors, boxes, code_weights)
+    return smooth_l1_loss(deltas, target, beta=beta).sum(dim=-1) * positive
+
+
+def encode_boxes(anchors: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:
+    """The code that ``Box2BoxTransform.apply_deltas`` turns back into ``boxes``.
+
+    Box2BoxTransform.get_deltas gives the same numbers, but checks its input on the host, which
+    makes a GPU wait in every step.
+
+    Args:
+        anchors, boxes: XYXY in pixels, broadcastable to (..., 4), with positive sides.
+        weights: (4,), of dx, dy, dw and dh.
+    """
+    anchor_size = anchors[..., 2:] - anchors[..., :2]
+    size = boxes[..., 2:] - boxes[..., :2]
+    shift = (boxes[..., :2] + boxes[..., 2:] - anchors[..., :2] - anchors[..., 2:]) / 2
+    code = torch.cat((shift / anchor_size, torch.log(size / anchor_size)), dim=-1)
+    return code * weights
+
+
+def mask_loss(logits: Tensor, mask: Tensor, participating: Tensor) -> Tensor:
+    """Sum of the pixel-wise sigmoid cross entropy over the participating cells of a level.
+
+    Args:
+        logits: (N, 1, H, W).
+        mask, participating: (N, H, W) bool.
+    """
+    return F.binary_cross_entropy_with_logits(
+        logits[:, 0], mask.float(), weight=participating.float(), reduction="sum"
+    )

@@ -1,0 +1,305 @@
+"""One shot: a head with its own anchors, matching rule and losses on one set of maps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
+from torch import Tensor, nn
+
+from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator
+from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.heads import HeadOutputs, build_head
+from df2s2_d2.modeling.losses import (
+    NORMALIZERS,
+    box_loss,
+    focal_loss,
+    mask_loss,
+    mean_over_workers,
+    normalized_sum,
+)
+from df2s2_d2.modeling.matching import (
+    IGNORED,
+    POSITIVE,
+    AnchorMatcher,
+    Matches,
+    anchors_in_image,
+    anchors_in_regions,
+)
+from df2s2_d2.modeling.weak_masks import (
+    cells_in_regions,
+    faces_by_matching,
+    faces_by_scale,
+    rasterize_weak_mask,
+)
+
+
+class MaskTarget(NamedTuple):
+    """What one level's mask prediction is to be: ``mask`` on the ``participating`` cells.
+
+    Both are (N, H, W) bool.
+    """
+
+    mask: Tensor
+    participating: Tensor
+
+
+class Shot(nn.Module):
+    """A head with anchors, matching and the losses of DF²S² eq. 2.
+
+    Args:
+        head: maps in, :class:`HeadOutputs` out.
+        anchor_generator: makes the anchors that the head predicts for.
+        in_features: names of the maps, finest first.
+        matcher: decides what each anchor is trained on.
+        box2box_transform: the box code.
+        focal_alpha, focal_gamma: focal loss.
+        smooth_l1_beta: where the box loss turns linear.
+        normalizer: key of :data:`NORMALIZERS`.
+        box_reg_weight: λ1 of eq. 2.
+        mask_weight: λ2 of eq. 2.
+        mask_assignment: "matching" or "scale", which faces a level's mask shows.
+        loss_weight: factor on all losses of the shot.
+        loss_suffix: appended to the names of its losses.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        head: nn.Module,
+        anchor_generator: GridAnchorGenerator,
+        in_features: list[str],
+        matcher: AnchorMatcher,
+        box2box_transform: Box2BoxTransform,
+        focal_alpha: float = 0.25,
+        focal_gamma: float = 2.0,
+        smooth_l1_beta: float = 1.0 / 9,
+        normalizer: str = "global",
+        box_reg_weight: float = 1.0,
+        mask_weight: float = 0.05,
+        mask_assignment: str = "matching",
+        loss_weight: float = 1.0,
+        loss_suffix: str = "",
+    ):
+        super().__init__()
+        if normalizer not in NORMALIZERS:
+            raise ValueError(
+                f"LOSS.NORMALIZER must be one of {sorted(NORMALIZERS)}, found {normalizer!r}"
+            )
+        if mask_assignment not in ("matching", "scale"):
+            raise ValueError(
+                f"WEAK_MASK.ASSIGNMENT must be 'matching' or 'scale', found {mask_assignment!r}"
+            )
+        self.head = head
+        self.anchor_generator = anchor_generator
+        self.in_features = in_features
+        self.matcher = matcher
+        self.box2box_transform = box2box_transform
+        code_weights = torch.tensor(box2box_transform.weights)
+        self.register_buffer("code_weights", code_weights, persistent=False)
+        self.focal_alpha = focal_alpha
+        self.focal_gamma = focal_gamma
+        self.smooth_l1_beta = smooth_l1_beta
+        self.normalizer = NORMALIZERS[normalizer]
+        self.box_reg_weight = box_reg_weight
+        self.mask_weight = mask_weight
+        self.mask_assignment = mask_assignment
+        self.loss_weight = loss_weight
+        self.loss_suffix = loss_suffix
+
+    @classmethod
+    def from_config(
+        cls,
+        cfg: CfgNode,
+        input_shape: dict[str, ShapeSpec],
+        sources: dict[str, str] | None = None,
+        **overrides,
+    ) -> dict:
+        """
+        Args:
+            cfg: a shot's node, such as ``cfg.MODEL.SHOT``.
+            input_shape: of all maps of the backbone.
+            sources: for maps made of another map without parameters, the name of that map.
+        """
+        missing = [name for name in cfg.IN_FEATURES if name not in input_shape]
+        if missing:
+            raise ValueError(
+                f"IN_FEATURES of a shot names {missing}, but the backbone gives "
+                f"{sorted(input_shape)}: name maps of the backbone, or change the neck"
+            )
+        shapes = [input_shape[name] for name in cfg.IN_FEATURES]
+        anchor_generator = GridAnchorGenerator(
+            strides=[shape.stride for shape in shapes],
+            scale=cfg.ANCHORS.SCALE,
+            octaves=cfg.ANCHORS.OCTAVES,
+            aspect_ratios=cfg.ANCHORS.ASPECT_RATIOS,
+            offset=cfg.ANCHORS.OFFSET,
+        )
+        return {
+            "head": build_head(
+                cfg,
+                input_shape={name: input_shape[name] for name in cfg.IN_FEATURES},
+                sources=sources or {},
+                num_anchors=anchor_generator.num_anchors[0],
+            ),
+            "anchor_generator": anchor_generator,
+            "in_features": list(cfg.IN_FEATURES),
+            "matcher": AnchorMatcher(
+                iou_thresholds=tuple(cfg.MATCHING.IOU_THRESHOLDS),
+                allow_low_quality_matches=cfg.MATCHING.ALLOW_LOW_QUALITY_MATCHES,
+            ),
+            "box2box_transform": Box2BoxTransform(weights=tuple(cfg.LOSS.BBOX_REG_WEIGHTS)),
+            "focal_alpha": cfg.LOSS.FOCAL_ALPHA,
+            "focal_gamma": cfg.LOSS.FOCAL_GAMMA,
+            "smooth_l1_beta": cfg.LOSS.SMOOTH_L1_BETA,
+            "normalizer": cfg.LOSS.NORMALIZER,
+            "box_reg_weight": cfg.LOSS.BOX_REG_WEIGHT,
+            "mask_weight": cfg.WEAK_MASK.LOSS_WEIGHT,
+            "mask_assignment": cfg.WEAK_MASK.ASSIGNMENT,
+            **overrides,
+        }
+
+    def forward(self, features: dict[str, Tensor]) -> HeadOutputs:
+        """Predict on the maps that the shot is for; all maps may be given."""
+        return self.head([features[name] for name in self.in_features])
+
+    def grids(self, outputs: HeadOutputs) -> list[AnchorGrid]:
+        """The anchor grids that belong to the predictions, one per level."""
+        return self.anchor_generator.grids([tuple(x.shape[-2:]) for x in outputs.logits])
+
+    # N = images, R = anchors of all levels, L = levels, F = faces of all images
+
+    def losses(self, outputs: HeadOutputs, ground_truth: GroundTruth) -> dict[str, Tensor]:
+        """The weighted terms of DF²S² eq. 2.
+
+        Every term is connected with the network at every step, also in a batch without faces.
+
+        Args:
+            outputs: of :meth:`forward`.
+            ground_truth: of the same batch.
+
+        Returns:
+            ``loss_cls``, ``loss_box_reg`` and, if the head predicts masks, ``loss_mask``; scalars.
+        """
+        grids = self.grids(outputs)
+        matches = self.match(grids, ground_truth)
+        level_sizes = [len(grid) for grid in grids]
+
+        def sum_levels(values: Tensor) -> Tensor:  # (N, R) -> (L,)
+            return torch.stack([x.sum(dtype=torch.float32) for x in values.split(level_sizes, 1)])
+
+        positive = matches.labels == POSITIVE  # (N, R)
+        participating = matches.labels != IGNORED  # (N, R)
+        counts = [sum_levels(positive), sum_levels(participating)]
+        mask_targets = None
+        if outputs.masks is not None:
+            mask_targets = self.mask_targets(grids, matches, ground_truth)
+            counts.append(torch.stack([x.participating.sum().float() for x in mask_targets]))
+        counts = mean_over_workers(torch.stack(counts))  # (2 or 3, L)
+        cls_counts, box_counts = self.normalizer(counts[0], counts[1])
+
+        logits, deltas = flatten_predictions(outputs)
+        cls_sums = sum_levels(
+            focal_loss(logits, positive, participating, self.focal_alpha, self.focal_gamma)
+        )
+        no_face = ground_truth.faces.new_zeros(1, 4)
+        boxes = torch.cat((ground_truth.faces, no_face))[matches.faces]  # (N, R, 4)
+        anchors = torch.cat([grid.boxes() for grid in grids])  # (R, 4)
+        box_sums = sum_levels(
+            box_loss(deltas, anchors, boxes, positive, self.code_weights, self.smooth_l1_beta)
+        )
+        losses = {
+            "loss_cls": normalized_sum(cls_sums, cls_counts),
+            "loss_box_reg": normalized_sum(box_sums, box_counts) * self.box_reg_weight,
+        }
+        if mask_targets is not None:
+            mask_sums = torch.stack(
+                [mask_loss(x.float(), *t) for x, t in zip(outputs.masks, mask_targets, strict=True)]
+            )
+            losses["loss_mask"] = normalized_sum(mask_sums, counts[2]) * self.mask_weight
+        return {name + self.loss_suffix: loss * self.loss_weight for name, loss in losses.items()}
+
+    def match(self, grids: list[AnchorGrid], ground_truth: GroundTruth) -> Matches:
+        """What each anchor is trained on; background mostly inside an ignored region is left out.
+
+        Args:
+            grids: one per level.
+            ground_truth: of the batch.
+        """
+        matches = self.matcher(
+            grids, ground_truth.faces, ground_truth.face_images, ground_truth.image_sizes
+        )
+        if not len(ground_truth.regions):
+            return matches
+        covered = anchors_in_regions(
+            grids,
+            ground_truth.regions,
+            ground_truth.region_images,
+            num_images=len(ground_truth.image_sizes),
+        )
+        left_out = covered & (matches.labels != POSITIVE)
+        return replace(matches, labels=matches.labels.masked_fill(left_out, IGNORED))
+
+    @torch.no_grad()
+    def mask_targets(
+        self, grids: list[AnchorGrid], matches: Matches, ground_truth: GroundTruth
+    ) -> list[MaskTarget]:
+        """The weak mask of each level (DF²S² §3.2).
+
+        Args:
+            grids: one per level.
+            matches: of :meth:`match`.
+            ground_truth: of the batch.
+        """
+        faces, images = ground_truth.faces, ground_truth.face_images
+        if self.mask_assignment == "matching":
+            on_level = faces_by_matching(matches, grids, len(faces))
+        else:
+            on_level = faces_by_scale(faces, self.anchor_generator.sizes)
+        image_sizes = ground_truth.image_sizes
+        targets = []
+        for grid, chosen in zip(grids, on_level.unbind(dim=1), strict=True):
+            mask = rasterize_weak_mask(grid, faces, chosen, images, image_sizes)
+            left_out = cells_in_regions(
+                grid, ground_truth.regions, ground_truth.region_images, len(image_sizes)
+            )
+            columns, rows = grid.inside(image_sizes)
+            participating = rows[:, :, None] & columns[:, None] & ~left_out
+            targets.append(MaskTarget(mask, participating))
+        return targets
+
+    def candidates(
+        self, outputs: HeadOutputs, image_sizes: Tensor, num_candidates: int
+    ) -> tuple[Tensor, Tensor]:
+        """The highest-scoring boxes of each image, all levels together.
+
+        Args:
+            outputs: of :meth:`forward`.
+            image_sizes: (N, 2), height and width of the images before padding.
+            num_candidates: boxes per image, at most.
+
+        Returns:
+            Boxes (N, C, 4), XYXY in pixels, and their scores (N, C), descending; anchors in the
+            padding of an image score 0.
+        """
+        grids = self.grids(outputs)
+        logits, deltas = flatten_predictions(outputs)
+        scores = logits.sigmoid() * anchors_in_image(grids, image_sizes)
+        scores, index = scores.topk(min(num_candidates, scores.shape[1]), dim=1)  # (N, C)
+        anchors = torch.cat([grid.boxes() for grid in grids])[index]  # (N, C, 4)
+        deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
+        boxes = self.box2box_transform.apply_deltas(deltas.flatten(0, 1), anchors.flatten(0, 1))
+        return boxes.view_as(deltas), scores
+
+
+def flatten_predictions(outputs: HeadOutputs) -> tuple[Tensor, Tensor]:
+    """Face logits (N, R) and box codes (N, R, 4) of all levels, float32."""
+    logits = torch.cat([permute_to_N_HWA_K(x, 1) for x in outputs.logits], dim=1)
+    deltas = torch.cat([permute_to_N_HWA_K(x, 4) for x in outputs.deltas], dim=1)
+    return logits[..., 0].float(), deltas.float()

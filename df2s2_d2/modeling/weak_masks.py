@@ -1,0 +1,100 @@
+"""Weak segmentation ground truth: the face boxes of a level, filled (DF²S² §3.2)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from df2s2_d2.modeling.anchors import AnchorGrid
+from df2s2_d2.modeling.matching import POSITIVE, Matches
+
+
+@torch.no_grad()
+def faces_by_matching(matches: Matches, grids: list[AnchorGrid], num_faces: int) -> Tensor:
+    """(F, L) bool: the faces that have at least one positive anchor on a level."""
+    levels = []
+    sizes = [len(grid) for grid in grids]
+    for labels, faces in zip(
+        matches.labels.split(sizes, dim=1), matches.faces.split(sizes, dim=1), strict=True
+    ):
+        # Row F collects the anchors that belong to no face.
+        hits = torch.zeros(num_faces + 1, dtype=torch.bool, device=faces.device)
+        hits[torch.where(labels == POSITIVE, faces, num_faces).flatten()] = True
+        levels.append(hits[:num_faces])
+    return torch.stack(levels, dim=1)
+
+
+@torch.no_grad()
+def faces_by_scale(faces: Tensor, anchor_sizes: list[list[float]]) -> Tensor:
+    """(F, L) bool: the faces whose size is within a factor √2 of a level's anchor sizes.
+
+    The first level takes all smaller faces too, the last one all larger faces.
+
+    Args:
+        faces: (F, 4), XYXY in pixels.
+        anchor_sizes: per level, square roots of the anchors' areas in pixels.
+    """
+    side = (faces[:, 2:] - faces[:, :2]).prod(dim=1).sqrt()
+    lower = [0.0] + [min(sizes) / math.sqrt(2) for sizes in anchor_sizes[1:]]
+    upper = [max(sizes) * math.sqrt(2) for sizes in anchor_sizes[:-1]] + [math.inf]
+    return torch.stack(
+        [(side >= low) & (side < high) for low, high in zip(lower, upper, strict=True)], dim=1
+    )
+
+
+@torch.no_grad()
+def rasterize_weak_mask(
+    grid: AnchorGrid, faces: Tensor, chosen: Tensor, image_index: Tensor, image_sizes: Tensor
+) -> Tensor:
+    """Union of filled boxes on the cells of one level.
+
+    A cell is on when its centre lies in a chosen box. A box too small to hold any centre turns
+    on the cell nearest to its own centre.
+
+    Args:
+        grid: the level.
+        faces: (F, 4), XYXY in pixels.
+        chosen: (F,) bool, the faces that belong to the level.
+        image_index: (F,) int64, the image each face is in.
+        image_sizes: (N, 2), height and width of the images before padding.
+
+    Returns:
+        (N, H, W) bool; off in the padding.
+    """
+    x1, y1, x2, y2 = faces.unbind(dim=1)
+    xs, ys = grid.centers()
+    inside_x, inside_y = grid.inside(image_sizes)
+    columns = _cells_in_interval(xs, x1, x2, inside_x[image_index], grid)  # (F, W)
+    rows = _cells_in_interval(ys, y1, y2, inside_y[image_index], grid)  # (F, H)
+    # Sort the faces into images by a one-hot product, so that one matrix product paints them all.
+    images = torch.arange(len(image_sizes), device=faces.device)[:, None]
+    rows = rows & chosen[:, None] & (image_index == images)[:, :, None]  # (N, F, H)
+    return rows.transpose(1, 2).float() @ columns.float() > 0
+
+
+def _cells_in_interval(
+    centers: Tensor, start: Tensor, end: Tensor, inside: Tensor, grid: AnchorGrid
+) -> Tensor:
+    """(F, C) bool: cells of a row whose centre lies in [start, end), or the one nearest to it."""
+    within = (centers >= start[:, None]) & (centers < end[:, None])
+    nearest = torch.round((start + end) / 2 / grid.stride - grid.offset).long()
+    last = inside.sum(dim=1) - 1  # cells inside the image come first
+    nearest = torch.minimum(nearest.clamp(min=0), last)[:, None]
+    is_nearest = torch.arange(len(centers), device=centers.device) == nearest
+    return (within | (is_nearest & ~within.any(dim=1, keepdim=True))) & inside
+
+
+@torch.no_grad()
+def cells_in_regions(
+    grid: AnchorGrid, regions: Tensor, image_index: Tensor, num_images: int
+) -> Tensor:
+    """(N, H, W) bool: cells whose centre lies inside one of the regions (G, 4), XYXY pixels."""
+    xs, ys = grid.centers()
+    x1, y1, x2, y2 = regions[:, :, None].unbind(dim=1)
+    columns = (xs >= x1) & (xs < x2)  # (G, W)
+    rows = (ys >= y1) & (ys < y2)  # (G, H)
+    images = torch.arange(num_images, device=regions.device)[:, None]
+    rows = rows & (image_index == images)[:, :, None]  # (N, G, H)
+    return rows.transpose(1, 2).float() @ columns.float() > 0
