@@ -164,7 +164,8 @@ def main() -> None:
         model = build_model(cfg).eval()
         DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
         failures = draw_faces(cfg, model, images, args.output, args.threshold)
-        draw_training_masks(cfg, model, args.weak_masks, args.output)
+        if args.weak_masks:
+            draw_training_masks(cfg, model, args.weak_masks, args.output)
     except (OSError, ValueError) as error:
         sys.exit(f"demo.py: {error}")
     print(f"{len(images) - len(failures)} of {len(images)} images drawn into {args.output}")

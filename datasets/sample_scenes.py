@@ -19,9 +19,9 @@ from sample_style import FaceStyle, pick, sample_face_style
 
 SMALLEST_FACE, LARGEST_FACE = 8.4, 300.0  # pixels; a little over 8, so that rounding keeps 8
 SMALL_FACE = 16.0
-PICTURE_LIMITS = (40.0, 70.0, 100.0, 140.0, 200.0, LARGEST_FACE)  # tallest face of a picture
+PICTURE_LIMITS = (70.0, 100.0, 140.0, 200.0, LARGEST_FACE)  # tallest face of a picture
 LARGEST_DISTRACTOR = 90.0  # taller ones would fill pictures that are meant to show faces
-EXTRA_SMALL = 0.1  # share of figures that are small in every picture
+EXTRA_SMALL = 0.05  # share of figures that are small in every picture
 PARTIAL, HEAVY, INVALID = 0.01, 0.3, 0.7  # hidden shares at which the occlusion label changes
 NORMAL_BLUR, HEAVY_BLUR = 0.025, 0.06  # blur radius by face height at which the label changes
 LARGEST_BLUR = 4.0  # pixels
@@ -178,7 +178,7 @@ def draw_figure(stage: Stage, rng: np.random.Generator, figure: Figure, number: 
     """Draws a person or distractor and notes its region."""
     unit = figure.height / 2
     style = sample_face_style(rng)
-    draw_distractor = pick(rng, BODILY if rng.random() < 0.55 else OBJECTS)
+    draw_distractor = pick(rng, BODILY if rng.random() < 0.25 else OBJECTS)
     body_pen = Painter(stage.image, figure.centre, unit, owner=stage.owner)
     if figure.is_face or draw_distractor in BODILY:
         draw_body(body_pen, rng, style.skin, style.roll)
@@ -198,8 +198,8 @@ def draw_figure(stage: Stage, rng: np.random.Generator, figure: Figure, number: 
         return
     stage.faces.append((number, region, style, float(np.hypot(blur, stage.lens_blur))))
     occlusion = rng.random()
-    if occlusion < 0.34:
-        share = rng.uniform(0.36, 0.56) if occlusion < 0.2 else rng.uniform(0.08, 0.28)
+    if occlusion < 0.24:
+        share = rng.uniform(0.36, 0.5) if occlusion < 0.1 else rng.uniform(0.08, 0.28)
         pick(rng, OCCLUDERS)(body_pen, rng, share, style.width)
 
 

@@ -23,15 +23,21 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     """
     cfg = get_cfg()
     add_df2s2_config(cfg)
+    place = f"Config {config_file}" if config_file else "Config overrides"
     try:
         if config_file:
             cfg.merge_from_file(config_file, allow_unsafe=False)
+            place += " with overrides"
         cfg.merge_from_list(list(overrides))
     except FileNotFoundError as error:
         raise ValueError(f"The config file {error.filename} does not exist") from error
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{place}: it is not a mapping of keys to values ({error})") from error
+    except RecursionError as error:
+        raise ValueError(f"{place}: its _BASE_ leads back to itself") from error
     except (KeyError, ValueError, AssertionError, YAMLError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f"Config {config_file or 'overrides'}: {message}") from error
+        raise ValueError(f"{place}: {' '.join(str(message).split())}") from error
     return cfg
 
 
@@ -45,8 +51,9 @@ def add_df2s2_config(cfg: CN) -> None:
 
 
 def _add_input_config(cfg: CN) -> None:
-    # Random square crop (on with INPUT.CROP.ENABLED): side as a share of the short side.
-    cfg.INPUT.SQUARE_CROP = CN({"MIN_SCALE": 0.3, "MAX_SCALE": 1.0})
+    # Random square crop (on with INPUT.CROP.ENABLED): side as a share of the short side, and the
+    # share of the training images that are cropped.
+    cfg.INPUT.SQUARE_CROP = CN({"MIN_SCALE": 0.3, "MAX_SCALE": 1.0, "PROBABILITY": 1.0})
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Random brightness, contrast, saturation and hue of training images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 
 import torch
@@ -29,7 +30,13 @@ class BestCheckpointer(hooks.BestCheckpointer):
     """detectron2's hook, but a resumed run remembers the best figure of the run it continues."""
 
     def state_dict(self) -> dict:
-        return {"best_metric": self.best_metric, "best_iter": self.best_iter}
+        best = self.best_metric, self.best_iter
+        # The best model is saved before its figure is noted, and its own checkpoint is to know it.
+        latest = self.trainer.storage.latest().get(self._val_metric)
+        if latest and math.isfinite(latest[0]):
+            if self.best_metric is None or self._compare(latest[0], self.best_metric):
+                best = latest
+        return {"best_metric": best[0], "best_iter": best[1]}
 
     def load_state_dict(self, state: dict) -> None:
         self.best_metric, self.best_iter = state["best_metric"], state["best_iter"]
@@ -49,6 +56,12 @@ class Trainer(DefaultTrainer):
         super().__init__(cfg)
         # Losses are read back by a second thread, so that the GPU never waits for the host.
         self._trainer.async_write_metrics = not on_cpu
+
+    def state_dict(self) -> dict:
+        state = super().state_dict()
+        # After the last step the counter is one too high, and a longer run would skip a step.
+        state["iteration"] = min(self.iter, self.max_iter - 1)
+        return state
 
     def run_step(self) -> None:
         with self._autocast or contextlib.nullcontext():
@@ -153,7 +166,7 @@ def describe_protocol(cfg: CfgNode) -> str:
     """How test images are scaled and detections selected, in one line."""
     size = cfg.INPUT.MIN_SIZE_TEST
     scale = f"short side {size}" if size else "original size"
-    if cfg.INPUT.MAX_SIZE_TEST:
+    if size and cfg.INPUT.MAX_SIZE_TEST:
         scale += f", long side at most {cfg.INPUT.MAX_SIZE_TEST}"
     detector = cfg.MODEL.FACE_DETECTOR
     return (

@@ -7,13 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from .wider_face import WiderFaceResult
-
-matplotlib.use("Agg")
 
 
 def plot_precision_recall(
@@ -28,7 +25,9 @@ def plot_precision_recall(
     """
     settings = list(next(iter(results.values())).precision)
     figure = Figure(figsize=(4.4 * len(settings), 4.4), layout="constrained")
-    for axes, setting in zip(figure.subplots(1, len(settings), squeeze=False)[0], settings):
+    for axes, setting in zip(
+        figure.subplots(1, len(settings), squeeze=False)[0], settings, strict=True
+    ):
         for name, result in results.items():
             average_precision = result.ap[f"AP_{setting}"]
             axes.plot(

@@ -36,8 +36,10 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
 
     augmentations: list[T.Augmentation] = []
     if inputs.CROP.ENABLED:
-        scales = inputs.SQUARE_CROP
-        augmentations.append(RandomSquareCrop(scales.MIN_SCALE, scales.MAX_SCALE))
+        crop = inputs.SQUARE_CROP
+        augmentations.append(
+            T.RandomApply(RandomSquareCrop(crop.MIN_SCALE, crop.MAX_SCALE), crop.PROBABILITY)
+        )
     if inputs.RESIZE_SQUARE_TRAIN > 0:
         augmentations.append(T.Resize(inputs.RESIZE_SQUARE_TRAIN))
     else:
