@@ -26,6 +26,10 @@ from df2s2_d2.modeling.backbone.torchvision_weights import load_torchvision_resn
 __all__ = ["BestCheckpointer", "Trainer", "check_inputs", "check_weights", "describe_protocol"]
 
 
+# Steps between two reports of detectron2's writers.
+_WRITE_PERIOD = 20
+
+
 class BestCheckpointer(hooks.BestCheckpointer):
     """detectron2's hook, but a resumed run remembers the best figure of the run it continues."""
 
@@ -54,8 +58,9 @@ class Trainer(DefaultTrainer):
             cfg.defrost()
             cfg.SOLVER.AMP.ENABLED = False
         super().__init__(cfg)
-        # Losses are read back by a second thread, so that the GPU never waits for the host.
-        self._trainer.async_write_metrics = not on_cpu
+        if not on_cpu:
+            # Reading losses makes the GPU wait, so they are read only when they are written.
+            self._trainer.gather_metric_period = _WRITE_PERIOD
 
     def state_dict(self) -> dict:
         state = super().state_dict()

@@ -47,7 +47,7 @@ class GroundTruth:
         faces, regions = ([box[_has_area(box)] for box in boxes] for boxes in (faces, regions))
         return cls(
             *(
-                _to_device(tensor, device)
+                to_device(tensor, device)
                 for tensor in (
                     *_concatenate(faces),
                     *_concatenate(regions),
@@ -67,8 +67,11 @@ def _concatenate(boxes_per_image: list[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.cat(boxes_per_image).float(), images
 
 
-def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy without making the host wait: only pinned memory can be read while the host goes on."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device without making the host wait.
+
+    A GPU reads memory while the host goes on only if it is pinned.
+    """
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -9,7 +9,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.ground_truth import GroundTruth, to_device
 from df2s2_d2.modeling.postprocessing import select_detections
 from df2s2_d2.modeling.shot import Shot
 
@@ -80,6 +80,9 @@ class FaceDetector(DenseDetector):
     def shot(self) -> Shot:
         """The shot that detects at inference."""
         return self.head
+
+    def _move_to_current_device(self, x: Tensor) -> Tensor:
+        return to_device(x, self.device)
 
     def forward(self, batched_inputs: list[dict]):
         """

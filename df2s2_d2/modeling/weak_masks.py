@@ -65,25 +65,24 @@ def rasterize_weak_mask(
     """
     x1, y1, x2, y2 = faces.unbind(dim=1)
     xs, ys = grid.centers()
-    inside_x, inside_y = grid.inside(image_sizes)
-    columns = _cells_in_interval(xs, x1, x2, inside_x[image_index], grid)  # (F, W)
-    rows = _cells_in_interval(ys, y1, y2, inside_y[image_index], grid)  # (F, H)
+    inside_x, inside_y = (inside[image_index] for inside in grid.inside(image_sizes))
+    columns = (xs >= x1[:, None]) & (xs < x2[:, None]) & inside_x  # (F, W)
+    rows = (ys >= y1[:, None]) & (ys < y2[:, None]) & inside_y  # (F, H)
+    empty = ~(columns.any(dim=1) & rows.any(dim=1))[:, None]
+    columns = torch.where(empty, _nearest_cell((x1 + x2) / 2, inside_x, grid), columns)
+    rows = torch.where(empty, _nearest_cell((y1 + y2) / 2, inside_y, grid), rows)
     # Sort the faces into images by a one-hot product, so that one matrix product paints them all.
     images = torch.arange(len(image_sizes), device=faces.device)[:, None]
     rows = rows & chosen[:, None] & (image_index == images)[:, :, None]  # (N, F, H)
     return rows.transpose(1, 2).float() @ columns.float() > 0
 
 
-def _cells_in_interval(
-    centers: Tensor, start: Tensor, end: Tensor, inside: Tensor, grid: AnchorGrid
-) -> Tensor:
-    """(F, C) bool: cells of a row whose centre lies in [start, end), or the one nearest to it."""
-    within = (centers >= start[:, None]) & (centers < end[:, None])
-    nearest = torch.round((start + end) / 2 / grid.stride - grid.offset).long()
+def _nearest_cell(centers: Tensor, inside: Tensor, grid: AnchorGrid) -> Tensor:
+    """(F, C) bool: in a row of cells the one nearest to each center (F,) among those inside."""
     last = inside.sum(dim=1) - 1  # cells inside the image come first
-    nearest = torch.minimum(nearest.clamp(min=0), last)[:, None]
-    is_nearest = torch.arange(len(centers), device=centers.device) == nearest
-    return (within | (is_nearest & ~within.any(dim=1, keepdim=True))) & inside
+    nearest = torch.round(centers / grid.stride - grid.offset).long().clamp(min=0)
+    cells = torch.arange(inside.shape[1], device=inside.device)
+    return cells == torch.minimum(nearest, last)[:, None]
 
 
 @torch.no_grad()

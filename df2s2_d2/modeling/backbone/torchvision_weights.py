@@ -29,6 +29,7 @@ def read_torchvision_resnet(path: str) -> dict[str, Tensor]:
         Name to tensor, without the classifier.
 
     Raises:
+        FileNotFoundError: if there is no such file.
         ValueError: if the file is not such a state dict.
     """
     try:
@@ -39,7 +40,8 @@ def read_torchvision_resnet(path: str) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} is not a state dict of tensors that torch can read: {error}"
         ) from error
-    if "layer1.0.conv1.weight" not in state:
+    is_state_dict = isinstance(state, dict) and all(map(torch.is_tensor, state.values()))
+    if not is_state_dict or "layer1.0.conv1.weight" not in state:
         raise ValueError(
             f"{path} is not a ResNet in torchvision's layout: it has no 'layer1.0.conv1.weight'"
         )
@@ -85,6 +87,6 @@ def load_torchvision_resnet(network: Backbone, path: str) -> None:
     if wrong:
         raise ValueError(
             f"{path} does not fit the bottom-up network: {len(wrong)} tensors differ, the first is "
-            f"{wrong[0]!r}; check MODEL.RESNETS.DEPTH and MODEL.RESNETS.STRIDE_IN_1X1"
+            f"{wrong[0]!r}; check MODEL.RESNETS.DEPTH"
         )
     network.load_state_dict(state, strict=False)

@@ -1,0 +1,125 @@
+"""Loss terms against their formulas, one number at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from detectron2.modeling.box_regression import Box2BoxTransform
+
+from df2s2_d2.modeling.losses import (
+    NORMALIZERS,
+    box_loss,
+    encode_boxes,
+    focal_loss,
+    mask_loss,
+    normalized_sum,
+)
+from tests.modeling import references, scenes
+
+
+def test_focal_loss_equals_its_formula():
+    logits = torch.tensor([[-5.0, -1.0, 0.0, 0.3, 2.0, 6.0]]).repeat(2, 1)
+    positive = torch.tensor([[True], [False]]).expand(2, 6)
+    participating = torch.ones(2, 6, dtype=torch.bool)
+    for alpha, gamma in [(0.25, 2.0), (0.6, 1.0)]:
+        loss = focal_loss(logits, positive, participating, alpha, gamma)
+        expected = [
+            [references.focal(logit, label, alpha, gamma) for logit in logits[0].tolist()]
+            for label in (True, False)
+        ]
+        np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_focal_loss_of_one_half():
+    # 0.25 · 0.5² · ln 2 and 0.75 · 0.5² · ln 2
+    loss = focal_loss(
+        torch.zeros(1, 2), torch.tensor([[True, False]]), torch.ones(1, 2).bool(), 0.25, 2.0
+    )
+    np.testing.assert_allclose(loss, [[0.0433217, 0.1299651]], rtol=1e-5)
+
+
+def test_anchors_left_out_have_no_focal_loss():
+    participating = torch.tensor([[True, False, True]])
+    loss = focal_loss(torch.ones(1, 3), torch.zeros(1, 3).bool(), participating, 0.25, 2.0)
+    assert (loss > 0).tolist() == participating.tolist()
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0, 1.0), (10.0, 10.0, 5.0, 5.0)])
+def test_codes_are_those_of_detectron2(weights):
+    rng = np.random.default_rng(0)
+    boxes = torch.from_numpy(scenes.random_faces(rng, 50, (500, 500)))
+    half = len(boxes) // 2
+    anchors, faces = boxes[:half], boxes[half : 2 * half]
+    transform = Box2BoxTransform(weights)
+    codes = encode_boxes(anchors, faces, torch.tensor(weights))
+    torch.testing.assert_close(codes, transform.get_deltas(anchors, faces), rtol=1e-5, atol=1e-5)
+
+
+def test_code_of_a_box_worked_out_by_hand():
+    code = encode_boxes(
+        torch.tensor([0.0, 0, 10, 20]), torch.tensor([5.0, 0, 25, 10]), torch.ones(4)
+    )
+    np.testing.assert_allclose(code, [1.0, -0.25, np.log(2), -np.log(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [1 / 9, 1.0])
+def test_box_loss_is_smooth_l1_of_the_code(beta):
+    anchors = torch.tensor([[0.0, 0, 16, 16], [10, 10, 26, 34], [5, 5, 9, 9]])
+    boxes = torch.tensor([[[1.0, 2, 17, 16], [0, 0, 40, 40], [0, 0, 0, 0]]])
+    deltas = torch.tensor([[[0.1, 0.0, -0.5, 2.0], [0.0, 0.0, 0.3, 0.3], [9.0, 9, 9, 9]]])
+    positive = torch.tensor([[True, True, False]])
+    loss = box_loss(deltas, anchors, boxes, positive, torch.ones(4), beta)
+    expected = [
+        sum(
+            references.smooth_l1(delta - target, beta)
+            for delta, target in zip(
+                deltas[0, row].tolist(),
+                references.box_code(anchors[row].numpy(), boxes[0, row].numpy()),
+                strict=True,
+            )
+        )
+        for row in range(2)
+    ]
+    np.testing.assert_allclose(loss, [[*expected, 0]], rtol=1e-5)
+
+
+def test_anchors_without_a_face_have_a_finite_gradient():
+    deltas = torch.zeros(1, 2, 4, requires_grad=True)
+    anchors = torch.tensor([[0.0, 0, 16, 16], [0, 0, 16, 16]])
+    no_boxes = torch.zeros(1, 2, 4)
+    box_loss(
+        deltas, anchors, no_boxes, torch.zeros(1, 2).bool(), torch.ones(4), 0.1
+    ).sum().backward()
+    assert (deltas.grad == 0).all()
+
+
+def test_mask_loss_sums_the_cross_entropy_of_participating_cells():
+    logits = torch.tensor([[[[0.0, 2.0], [-1.0, 50.0]]]])
+    mask = torch.tensor([[[True, False], [True, False]]])
+    participating = torch.tensor([[[True, True], [True, False]]])
+    expected = sum(
+        references.sigmoid_cross_entropy(*pair) for pair in [(0.0, 1), (2.0, 0), (-1.0, 1)]
+    )
+    loss = mask_loss(logits, mask, participating)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, cls_divisors, box_divisors",
+    [
+        ("global", [5, 5, 5], [5, 5, 5]),
+        ("per_level", [3, 2, 0], [3, 2, 0]),
+        ("literal", [100, 40, 20], [3, 2, 0]),
+    ],
+)
+def test_what_the_sums_are_divided_by(name, cls_divisors, box_divisors):
+    positive, participating = torch.tensor([3.0, 2, 0]), torch.tensor([100.0, 40, 20])
+    cls_counts, box_counts = NORMALIZERS[name](positive, participating)
+    assert cls_counts.tolist() == cls_divisors
+    assert box_counts.tolist() == box_divisors
+
+
+def test_sums_are_divided_level_by_level_and_by_one_at_least():
+    total = normalized_sum(torch.tensor([6.0, 5.0, 0.5]), torch.tensor([3.0, 2.0, 0.0]))
+    assert total.item() == pytest.approx(6 / 3 + 5 / 2 + 0.5 / 1)
