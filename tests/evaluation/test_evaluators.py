@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import Boxes, Instances
+
+from df2s2_d2.data import register_wider_face
+from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
+from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator
+
+SETTINGS = ["AP_easy", "AP_medium", "AP_hard"]
+
+
+@pytest.fixture
+def register(tmp_path):
+    """Function that registers a data set, which is forgotten after the test."""
+    names = []
+
+    def register(**files) -> str:
+        names.append(f"evaluated_{len(names)}")
+        register_wider_face(names[-1], **files)
+        return names[-1]
+
+    yield register
+    for name in names:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+@pytest.fixture
+def drawn_val(register, sample_dataset):
+    """Name of the drawn validation images, with the lists of the official tools."""
+    root = sample_dataset / "wider_face"
+    return register(
+        image_dir=root / "WIDER_val/images",
+        annotation_file=root / "wider_face_split/wider_face_val_bbx_gt.txt",
+        ground_truth_dir=root / "eval_tools/ground_truth",
+    )
+
+
+@pytest.fixture
+def own_data(register, tmp_path):
+    """Name of two images in COCO JSON: faces of heights 60, 35, 12 and 8, and one to be ignored."""
+    boxes = [[0, 0, 50, 60], [100, 0, 30, 35], [200, 0, 10, 12], [300, 0, 7, 8], [0, 200, 90, 90]]
+    content = {
+        "images": [{"id": 1, "file_name": "street/a.jpg"}, {"id": 2, "file_name": "street/b.jpg"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "bbox": box, "iscrowd": int(i == 4)}
+            for i, box in enumerate(boxes)
+        ],
+    }
+    annotation_file = tmp_path / "own.json"
+    annotation_file.write_text(json.dumps(content))
+    return register(image_dir=tmp_path, annotation_file=annotation_file)
+
+
+def as_output(boxes: list | np.ndarray, scores: list | np.ndarray) -> dict:
+    """What a detector gives for one image; boxes are XYXY."""
+    instances = Instances((1000, 1000))
+    instances.pred_boxes = Boxes(torch.as_tensor(np.array(boxes, np.float32).reshape(-1, 4)))
+    instances.scores = torch.as_tensor(np.array(scores, np.float32))
+    return {"instances": instances}
+
+
+def perfect_outputs(name: str) -> tuple[list[dict], list[dict]]:
+    """Every annotated box of a data set, found with distinct scores."""
+    records = DatasetCatalog.get(name)
+    outputs = []
+    for record in records:
+        boxes = [face["bbox"] for face in record["annotations"]]
+        outputs.append(as_output(boxes, np.linspace(0.9, 0.5, len(boxes))))
+    return records, outputs
+
+
+def evaluate(name: str, inputs: list[dict], outputs: list[dict], output_dir=None):
+    evaluator = WiderFaceEvaluator(name, output_dir)
+    evaluator.reset()
+    for pair in zip(inputs, outputs, strict=True):  # one image a batch
+        evaluator.process(*([one] for one in pair))
+    return evaluator.evaluate()
+
+
+def test_perfect_detections_score_one(drawn_val):
+    results = evaluate(drawn_val, *perfect_outputs(drawn_val))
+    assert list(results) == ["wider_face"]
+    assert results["wider_face"] == dict.fromkeys(SETTINGS, pytest.approx(1.0))
+
+
+def test_results_are_what_detectron2_can_write(drawn_val):
+    results = evaluate(drawn_val, *perfect_outputs(drawn_val))
+    for name, value in results["wider_face"].items():
+        assert type(value) is float
+        assert "-" not in name  # detectron2 takes such entries out of its table
+    assert json.loads(json.dumps(results)) == results
+
+
+def test_half_of_the_faces_score_as_the_offline_tool_says(drawn_val, sample_dataset, tmp_path):
+    inputs, outputs = perfect_outputs(drawn_val)
+    for output in outputs:
+        output["instances"] = output["instances"][::2]
+    results = evaluate(drawn_val, inputs, outputs, str(tmp_path))
+    ground_truth = load_ground_truth(sample_dataset / "wider_face/eval_tools/ground_truth")
+    offline = evaluate_wider_face(read_detections(tmp_path / "wider_face_submission"), ground_truth)
+    assert results["wider_face"] == offline.ap
+    assert 0.3 < offline.ap["AP_hard"] < 0.7
+
+
+def test_submission_holds_every_image_and_box(drawn_val, tmp_path):
+    inputs, outputs = perfect_outputs(drawn_val)
+    evaluate(drawn_val, inputs, outputs, str(tmp_path))
+    written = read_detections(tmp_path / "wider_face_submission")
+    assert written.keys() == {record["image_id"] for record in inputs}
+    for record, output in zip(inputs, outputs, strict=True):
+        rows = written[record["image_id"]]
+        x1, y1, x2, y2 = output["instances"].pred_boxes.tensor.double().numpy().T
+        np.testing.assert_allclose(rows[:, :4], np.stack([x1, y1, x2 - x1, y2 - y1], axis=1))
+        np.testing.assert_array_equal(rows[:, 4], output["instances"].scores.double().numpy())
+
+
+def test_image_without_detections_is_written_empty(drawn_val, tmp_path):
+    inputs = DatasetCatalog.get(drawn_val)
+    results = evaluate(drawn_val, inputs, [as_output([], []) for _ in inputs], str(tmp_path))
+    written = read_detections(tmp_path / "wider_face_submission")
+    assert {image: rows.shape for image, rows in written.items()} == {
+        record["image_id"]: (0, 5) for record in inputs
+    }
+    assert results["wider_face"] == dict.fromkeys(SETTINGS, 0.0)
+
+
+def test_reset_forgets_what_was_found_before(drawn_val):
+    inputs, outputs = perfect_outputs(drawn_val)
+    evaluator = WiderFaceEvaluator(drawn_val)
+    evaluator.process(inputs, outputs)
+    evaluator.reset()
+    assert evaluator.evaluate()["wider_face"] == dict.fromkeys(SETTINGS, 0.0)
+
+
+def test_own_data_is_scored_by_the_height_of_faces(own_data):
+    inputs = DatasetCatalog.get(own_data)
+    # Found: the faces of 60, 12 and 8 px and the ignored region; missed: the one of 35 px.
+    found = [[0, 0, 50, 60], [200, 0, 210, 12], [300, 0, 307, 8], [0, 200, 90, 290]]
+    outputs = [as_output(found, [0.9, 0.8, 0.7, 0.6]), as_output([], [])]
+    results = evaluate(own_data, inputs, outputs)["wider_face"]
+    # Easy asks for 60, Medium for 60 and 35, Hard for 60, 35 and 12 px; the rest is neutral.
+    assert results == {
+        "AP_easy": pytest.approx(1.0),
+        "AP_medium": pytest.approx(1 / 2),
+        "AP_hard": pytest.approx(2 / 3),
+    }
+
+
+def test_false_alarm_on_own_data_costs_precision(own_data):
+    inputs = DatasetCatalog.get(own_data)
+    outputs = [as_output([[500, 500, 560, 560], [0, 0, 50, 60]], [0.9, 0.8]), as_output([], [])]
+    assert evaluate(own_data, inputs, outputs)["wider_face"]["AP_easy"] == pytest.approx(1 / 2)
+
+
+def test_images_without_annotations_are_written_but_not_scored(
+    register, sample_dataset, tmp_path, caplog
+):
+    root = sample_dataset / "wider_face"
+    name = register(
+        image_dir=root / "WIDER_test/images",
+        annotation_file=root / "wider_face_split/wider_face_test_filelist.txt",
+    )
+    inputs = DatasetCatalog.get(name)
+    outputs = [as_output([[1, 2, 30, 40]], [0.5]) for _ in inputs]
+    with caplog.at_level(logging.WARNING, "df2s2_d2"):
+        assert evaluate(name, inputs, outputs, str(tmp_path)) == {}
+    assert f"{name} has no annotations" in caplog.text
+    written = read_detections(tmp_path / "wider_face_submission")
+    assert written.keys() == {record["image_id"] for record in inputs}
+
+
+def test_protocol_stands_beside_the_figures(drawn_val, caplog):
+    inputs, outputs = perfect_outputs(drawn_val)
+    evaluator = WiderFaceEvaluator(drawn_val, protocol="short side 800")
+    evaluator.process(inputs, outputs)
+    with caplog.at_level(logging.INFO, "df2s2_d2"):
+        evaluator.evaluate()
+    assert "AP_hard 1.0000  [short side 800]" in caplog.text

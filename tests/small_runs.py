@@ -1,0 +1,71 @@
+"""A tiny detector and data sets under temporary names, for tests that train and evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from df2s2_d2 import load_config
+from df2s2_d2.data import register_wider_face
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALLEST_CONFIG = str(ROOT / "configs/DF2S2/small/demo_R18.yaml")
+
+SMALLEST = {
+    "MODEL.DEVICE": "cpu",
+    "MODEL.SHOT.HEAD.CONV_DIM": 16,
+    "MODEL.SHOT.HEAD.NUM_CONVS": 1,
+    "MODEL.SHOT.HEAD.NORM": "",
+    "MODEL.FFP.OUT_CHANNELS": 16,
+    "INPUT.RESIZE_SQUARE_TRAIN": 0,
+    "INPUT.MIN_SIZE_TRAIN": (128,),
+    "INPUT.MIN_SIZE_TEST": 128,
+    "DATALOADER.NUM_WORKERS": 0,
+    "SOLVER.IMS_PER_BATCH": 2,
+    "SOLVER.LR_SCHEDULER_NAME": "WarmupMultiStepLR",
+    "SOLVER.WARMUP_ITERS": 0,
+    "SOLVER.BASE_LR": 0.001,
+    "SOLVER.STEPS": (),
+    "SOLVER.MAX_ITER": 4,
+    "SOLVER.AMP.ENABLED": False,
+    "SEED": 1,
+}
+
+
+def smallest_config(config_file: str = SMALLEST_CONFIG, **overrides) -> CfgNode:
+    """A config that trains in a fraction of a second an iteration.
+
+    Args:
+        config_file: what is made small.
+        overrides: keys with "__" for ".", over those of :data:`SMALLEST`.
+    """
+    pairs = SMALLEST | {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_config(config_file, [part for pair in pairs.items() for part in pair])
+
+
+@contextmanager
+def registered(**data_sets: dict) -> Iterator[None]:
+    """Data sets, by name the arguments of ``register_wider_face``, as long as the context lasts."""
+    for name, files in data_sets.items():
+        register_wider_face(name, **files)
+    try:
+        yield
+    finally:
+        for name in data_sets:
+            DatasetCatalog.remove(name)
+            MetadataCatalog.remove(name)
+
+
+def wider_face_files(root: Path, split: str) -> dict:
+    """Arguments of ``register_wider_face`` for a folder in WIDER FACE's layout."""
+    base = root / "wider_face"
+    lists = base / "eval_tools/ground_truth"
+    return {
+        "image_dir": str(base / f"WIDER_{split}/images"),
+        "annotation_file": str(base / f"wider_face_split/wider_face_{split}_bbx_gt.txt"),
+        "ground_truth_dir": str(lists) if split == "val" else None,
+    }

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from detectron2.engine import default_argument_parser
+
+import train_net
+from tests.small_runs import SMALLEST_CONFIG, registered, wider_face_files
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_script(*arguments: str, data: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "train_net.py", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "DETECTRON2_DATASETS": data},
+    )
+
+
+def set_up_error(*arguments: str) -> str:
+    """What train_net.py says before it gives up, without a process of its own."""
+    with pytest.raises(SystemExit) as caught:
+        train_net.setup(default_argument_parser().parse_args(list(arguments)))
+    message = caught.value.code
+    assert isinstance(message, str), "a message, which makes the exit code 1"
+    assert message.startswith("train_net.py: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def broken_annotations(sample_dataset, tmp_path):
+    """Arguments of register_wider_face: the drawn training set with letters in the third line."""
+    files = wider_face_files(sample_dataset, "train")
+    lines = Path(files["annotation_file"]).read_text().splitlines()
+    lines[2] = "12 30 x7 40 0 0 0 0 0 0"
+    broken = tmp_path / "broken_bbx_gt.txt"
+    broken.write_text("\n".join(lines))
+    return {**files, "annotation_file": str(broken)}
+
+
+def test_missing_data_ends_with_one_sentence(tmp_path):
+    done = run_script("--config-file", SMALLEST_CONFIG, data="/nonexistent")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("train_net.py: Data set 'wider_face_train'")
+    assert "/nonexistent/wider_face/WIDER_train/images does not exist" in last
+    assert "DETECTRON2_DATASETS" in last
+
+
+def test_trains_and_tests_from_the_command_line(sample_dataset, tmp_path):
+    overrides = {
+        "OUTPUT_DIR": str(tmp_path),
+        "INPUT.MIN_SIZE_TRAIN": "(128,)",
+        "INPUT.MIN_SIZE_TEST": "128",
+        "SOLVER.MAX_ITER": "2",
+        "SOLVER.STEPS": "()",
+        "SOLVER.IMS_PER_BATCH": "2",
+        "DATALOADER.NUM_WORKERS": "0",
+    }
+    options = [part for pair in overrides.items() for part in pair]
+    done = run_script("--config-file", SMALLEST_CONFIG, *options, data=str(sample_dataset))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model_final.pth").is_file()
+    assert (tmp_path / "config.yaml").is_file()
+    assert "wider_face" in done.stdout and "AP_hard" in done.stdout
+
+    # The written config alone repeats the run; and testing is as by the end of training.
+    submission = tmp_path / "inference/wider_face_val/wider_face_submission"
+    before = {path.name: path.read_text() for path in submission.rglob("*.txt")}
+    assert before
+    for path in submission.rglob("*.txt"):
+        path.unlink()
+    weights = ["MODEL.WEIGHTS", str(tmp_path / "model_final.pth")]
+    config = ["--config-file", str(tmp_path / "config.yaml")]
+    done = run_script("--eval-only", *config, *weights, data=str(sample_dataset))
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_text() for path in submission.rglob("*.txt")} == before
+
+
+def test_unknown_key_is_one_sentence():
+    message = set_up_error("--config-file", SMALLEST_CONFIG, "MODEL.NO_SUCH", "1")
+    assert "MODEL.NO_SUCH" in message
+
+
+def test_missing_config_is_one_sentence():
+    assert "configs/absent.yaml" in set_up_error("--config-file", "configs/absent.yaml")
+
+
+def test_broken_annotation_is_named_by_file_and_line(broken_annotations):
+    with registered(train_net_broken=broken_annotations):
+        message = set_up_error(
+            "--config-file", SMALLEST_CONFIG, "DATASETS.TRAIN", "('train_net_broken',)"
+        )
+    assert f"{broken_annotations['annotation_file']}, line 3" in message
+    assert "x7" in message
+
+
+def test_missing_weights_are_one_sentence(sample_dataset):
+    with registered(
+        train_net_train=wider_face_files(sample_dataset, "train"),
+        train_net_val=wider_face_files(sample_dataset, "val"),
+    ):
+        message = set_up_error(
+            *("--config-file", SMALLEST_CONFIG),
+            *("DATASETS.TRAIN", "('train_net_train',)", "DATASETS.TEST", "('train_net_val',)"),
+            *("MODEL.WEIGHTS", "absent.pth"),
+        )
+    assert "MODEL.WEIGHTS is 'absent.pth'" in message
+
+
+def test_nothing_is_written_before_inputs_are_checked(tmp_path):
+    output = tmp_path / "output"
+    set_up_error(
+        *("--config-file", SMALLEST_CONFIG, "OUTPUT_DIR", str(output)),
+        *("MODEL.WEIGHTS", "absent.pth", "DATASETS.TRAIN", "()", "DATASETS.TEST", "()"),
+    )
+    assert not output.exists()
