@@ -146,7 +146,7 @@ def make_sample_dataset(
     image_size: int = 320,
     seed: int = 0,
     max_faces: int = 18,
-    crowd_faces: int = 200,
+    crowd_faces: int = 100,
     workers: int = 1,
     overwrite: bool = False,
 ) -> dict[str, dict[str, float]]:
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=320, help="image width in pixels (320)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same data (0)")
     parser.add_argument("--max-faces", type=int, default=18, help="most faces in a picture (18)")
-    parser.add_argument("--crowd-faces", type=int, default=200, help="faces of a crowd (200)")
+    parser.add_argument("--crowd-faces", type=int, default=100, help="faces of a crowd (100)")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing data set")
     arguments = vars(parser.parse_args())

@@ -19,7 +19,7 @@ from sample_style import FaceStyle, pick, sample_face_style
 
 SMALLEST_FACE, LARGEST_FACE = 8.4, 300.0  # pixels; a little over 8, so that rounding keeps 8
 SMALL_FACE = 16.0
-PICTURE_LIMITS = (70.0, 100.0, 140.0, 200.0, LARGEST_FACE)  # tallest face of a picture
+PICTURE_LIMITS = (70.0, 100.0, 100.0, 140.0, 200.0, LARGEST_FACE)  # tallest face of a picture
 LARGEST_DISTRACTOR = 90.0  # taller ones would fill pictures that are meant to show faces
 EXTRA_SMALL = 0.05  # share of figures that are small in every picture
 PARTIAL, HEAVY, INVALID = 0.01, 0.3, 0.7  # hidden shares at which the occlusion label changes

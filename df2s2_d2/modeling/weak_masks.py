@@ -21,7 +21,8 @@ def faces_by_matching(matches: Matches, grids: list[AnchorGrid], num_faces: int)
     ):
         # Row F collects the anchors that belong to no face.
         hits = torch.zeros(num_faces + 1, dtype=torch.bool, device=faces.device)
-        hits[torch.where(labels == POSITIVE, faces, num_faces).flatten()] = True
+        owners = torch.where(labels == POSITIVE, faces, num_faces).flatten()
+        hits.index_fill_(0, owners, True)  # unlike indexing, never a blocking copy of the value
         levels.append(hits[:num_faces])
     return torch.stack(levels, dim=1)
 

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Turn the benchmarks' JSON into Markdown tables.
+
+python -m benchmarks.make_table output/gpu/inference.json   # print tables
+python -m benchmarks.make_table --update                    # benchmarks/results into README.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+README, RESULTS = FOLDER / "README.md", FOLDER / "results"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+# What the README shows, in this order: a file of results/ and the heading above its table.
+SECTIONS = {
+    "inference_gpu.json": "Inference on a GPU",
+    "training_gpu.json": "Training steps on a GPU",
+    "short_training_gpu.json": "A short training on a GPU",
+    "matching_gpu.json": "Matching on a GPU",
+    "matching_cpu.json": "Matching on a CPU",
+}
+
+
+def to_markdown(document: dict[str, Any]) -> str:
+    """A line about the machine and a table of the results of one benchmark."""
+    tables = {
+        "inference": _inference_table,
+        "training": _training_table,
+        "matching": _matching_table,
+        "short_training": _short_training_table,
+    }
+    environment = document["environment"]
+    machine = f"{environment['device']}, torch {environment['torch']}"
+    if environment["device_type"] == "cpu":
+        machine += f", {environment['cpu_threads']} threads"
+    return f"{machine}\n\n{tables[document['benchmark']](document['results'])}"
+
+
+def _inference_table(results: list[dict[str, Any]]) -> str:
+    stages = list(results[0]["stages_ms"])
+    header = ["model", "precision", "batch", "median ms", "images/s", "noise", "memory MB"]
+    header += [*(f"{stage.replace('_', '-')} ms" for stage in stages), "boxes into NMS"]
+    rows = []
+    for row in results:
+        rows.append([row["model"], row["precision"], row["batch_size"], _number(row["median_ms"])])
+        rows[-1] += [_number(row["images_per_second"]), f"{row['noise']:.1%}"]
+        rows[-1] += [_number(row["working_memory_mb"])]
+        rows[-1] += [_number(row["stages_ms"][stage]) for stage in stages]
+        rows[-1] += [_number(row["nms_inputs_per_image"])]
+    return _table(header, rows)
+
+
+def _training_table(results: list[dict[str, Any]]) -> str:
+    header = ["config", "model", "precision", "batch", "median ms", "images/s", "noise"]
+    header += ["memory MB", "host waits in matching and losses"]
+    rows = [
+        [
+            Path(row["config"]).stem,
+            row["model"],
+            row["precision"],
+            row["batch_size"],
+            _number(row["median_ms"]),
+            _number(row["images_per_second"]),
+            f"{row['noise']:.1%}",
+            _number(row["working_memory_mb"]),
+            _number(row["synchronizations"]),
+        ]
+        for row in results
+    ]
+    return _table(header, rows)
+
+
+def _matching_table(results: list[dict[str, Any]]) -> str:
+    header = ["faces", "anchors", "windows s", "dense s", "dense / windows", "noise"]
+    header += ["windows MB", "dense MB", "labels agreeing"]
+    rows = []
+    for row in results:
+        dense, windows = row["dense_seconds"], row["windows_seconds"]
+        rows.append([row["faces"], row["anchors"], f"{windows:.4f}"])
+        rows[-1] += [f"{dense:.4f}", f"{dense / windows:.1f}"] if dense else ["not run", ""]
+        rows[-1] += [f"{row['noise']:.1%}", _number(row["windows_memory_mb"])]
+        rows[-1] += [_number(row["dense_memory_mb"])]
+        agreeing = row["labels_agreeing"]
+        rows[-1] += ["" if agreeing is None else f"{agreeing:.4%}"]
+    return _table(header, rows)
+
+
+def _short_training_table(results: dict[str, Any]) -> str:
+    first, last = results["losses"][0], results["losses"][-1]
+    rows = [
+        ["iterations", last["iteration"] + 1],
+        ["total loss, first and last", f"{first['total_loss']:.3f} → {last['total_loss']:.3f}"],
+        ["images/s", _number(results["images_per_second"])],
+        ["peak memory MB", _number(results["peak_memory_mb"])],
+        ["protocol", results["protocol"]],
+    ]
+    rows += [[name, f"{value:.3f}"] for name, value in results["accuracy"].items()]
+    return _table(["figure", "value"], rows)
+
+
+def _number(value: float | None) -> str:
+    """Three significant digits; whole numbers above that; nothing for what was not measured."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def results_section(folder: Path) -> str:
+    """The README's section: a table for every measured benchmark, a plain word for the others."""
+    parts = []
+    for name, heading in SECTIONS.items():
+        file = folder / name
+        text = "Not yet measured."
+        if file.exists():
+            text = to_markdown(json.loads(file.read_text(encoding="utf-8")))
+        parts.append(f"### {heading}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def updated_readme(readme: str, folder: Path) -> str:
+    """The README's text with the section between its two markers made anew."""
+    before, rest = readme.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{results_section(folder)}{END}{after}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="*", type=Path, help="JSON of benchmarks")
+    parser.add_argument("--update", action="store_true", help="rewrite the README's results")
+    args = parser.parse_args(arguments)
+    for file in args.files:
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            print(f"### {file.stem}\n\n{to_markdown(document)}\n")
+        except (OSError, ValueError, KeyError) as error:
+            sys.exit(f"make_table: {file} is not a readable result of a benchmark: {error!r}")
+    if args.update:
+        readme = README.read_text(encoding="utf-8")
+        README.write_text(updated_readme(readme, RESULTS), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

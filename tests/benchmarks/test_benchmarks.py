@@ -1,0 +1,208 @@
+"""Every benchmark runs on the CPU in a tiny setting, and its JSON makes a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import inference, make_table, matching, models, training
+from benchmarks.common import relative_difference, summarize_seconds, time_alternating
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = str(ROOT / "configs/DF2S2/small/Base-R18.yaml")
+QUICK = ["--device", "cpu", "--repeats", "2", "--warmup", "1"]
+CPU = torch.device("cpu")
+
+
+def read_json(path: Path) -> dict:
+    def refuse(constant: str):
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_inference_gives_nms_the_same_work_and_accounts_for_the_time(tmp_path):
+    output = tmp_path / "inference.json"
+    options = ["--size", "128", "160", "--batch-sizes", "1", "2", "--candidates", "100"]
+    inference.main([*QUICK, "--config-file", SMALL, *options, "--output", str(output)])
+    document = read_json(output)
+    assert document["benchmark"] == "inference"
+    assert document["environment"]["device_type"] == "cpu"
+    assert document["settings"]["size"] == [128, 160]
+    rows = document["results"]
+    assert [(row["model"], row["batch_size"]) for row in rows] == [
+        (models.OURS, 1),
+        (models.THEIRS, 1),
+        (models.OURS, 2),
+        (models.THEIRS, 2),
+    ]
+    for row in rows:
+        assert row["nms_inputs_per_image"] == pytest.approx(100, abs=2)
+        assert 0 < row["detections_per_image"] <= 100
+        assert row["images_per_second"] == pytest.approx(
+            1000 * row["batch_size"] / row["median_ms"]
+        )
+        assert row["fastest_ms"] <= row["median_ms"] <= row["slowest_ms"]
+        assert tuple(row["stages_ms"]) == inference.STAGES
+        assert min(row["stages_ms"].values()) > 0
+        assert row["working_memory_mb"] is None
+    assert make_table.to_markdown(document).count("\n") == 1 + 2 + len(rows)
+
+
+def test_training_times_both_models(tmp_path):
+    output = tmp_path / "training.json"
+    options = ["--size", "128", "128", "--batch-sizes", "2", "--faces", "5"]
+    training.main([*QUICK, "--config-files", SMALL, *options, "--output", str(output)])
+    document = read_json(output)
+    assert [row["model"] for row in document["results"]] == [models.OURS, models.THEIRS]
+    for row in document["results"]:
+        assert row["median_ms"] > 0
+        assert row["synchronizations"] is None  # counted on a GPU only
+    assert models.OURS in make_table.to_markdown(document)
+
+
+def test_matching_agrees_with_detectron2_and_leaves_out_too_large_matrices(tmp_path):
+    output = tmp_path / "matching.json"
+    options = ["--size", "128", "256", "--faces", "3", "40", "--max-matrix-mb", "1"]
+    matching.main([*QUICK, *options, "--output", str(output)])
+    few, many = read_json(output)["results"]
+    # (32 x 64 + 16 x 32 + 8 x 16 + 4 x 8 + 2 x 4 + 1 x 2) cells, six anchors each
+    assert few["anchors"] == many["anchors"] == 2730 * 6
+    assert few["labels_agreeing"] > 0.9999
+    assert few["dense_seconds"] > 0 and few["windows_seconds"] > 0
+    assert few["dense_memory_mb"] >= 0 and few["windows_memory_mb"] >= 0
+    assert many["dense_matrix_mb"] == pytest.approx(4 * 40 * 16380 / 1e6)
+    assert many["dense_seconds"] is None and many["windows_seconds"] > 0
+    assert "not run" in make_table.to_markdown(read_json(output))
+
+
+def test_short_training_records_losses_speed_and_accuracy(tmp_path, sample_dataset, monkeypatch):
+    root = os.fspath(sample_dataset)
+    monkeypatch.setitem(os.environ, "DETECTRON2_DATASETS", root)
+    output = tmp_path / "short_training.json"
+    command = [sys.executable, "-m", "benchmarks.short_training", "--device", "cpu"]
+    command += ["--iterations", "21", "--output", str(output)]
+    command += ["SOLVER.IMS_PER_BATCH", "1", "INPUT.MIN_SIZE_TRAIN", "(128,)"]
+    command += ["DATALOADER.NUM_WORKERS", "0"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    results = read_json(output)["results"]
+    assert results["losses"][-1]["iteration"] == 20
+    assert results["losses"][-1]["total_loss"] > 0
+    assert {"loss_cls", "loss_box_reg", "loss_mask"} <= results["losses"][-1].keys()
+    assert results["images_per_second"] == pytest.approx(1 / results["seconds_per_iteration"])
+    assert 0 <= results["accuracy"]["wider_face/AP_hard"] <= 1
+    assert "AP_hard" in make_table.to_markdown(read_json(output))
+
+
+def test_host_waits_are_counted_in_matching_and_losses_only(monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+
+    class Model:
+        def forward_training(self, times: int) -> dict:
+            for _ in range(times):
+                warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+            warnings.warn("something else", stacklevel=1)
+            return {}
+
+        def __call__(self, times: int) -> dict:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+                return self.forward_training(times)
+
+    model = Model()
+    for times in (0, 3):
+        assert training.count_synchronizations(model, lambda n=times: model(n)) == times
+    assert modes == ["warn", "default"] * 2
+    assert "forward_training" not in vars(model)
+
+
+def test_retinanet_has_the_anchors_and_limits_of_the_face_detector():
+    pair = models.build_pair(SMALL, models.random_images(1, (128, 128)), CPU)
+    ours, theirs = pair[models.OURS], pair[models.THEIRS]
+    features = [torch.zeros(1, 1, 128 // 2**k, 128 // 2**k) for k in range(2, 8)]
+    expected = theirs.anchor_generator(features)
+    grids = ours.shot.anchor_generator.grids([tuple(x.shape[-2:]) for x in features])
+    for grid, boxes in zip(grids, expected, strict=True):
+        assert torch.allclose(grid.boxes(), boxes.tensor, atol=1e-3)
+    assert theirs.test_nms_thresh == ours.nms_threshold
+    assert theirs.max_detections_per_image == ours.max_detections
+    assert theirs.head.cls_score.in_channels == ours.shot.head.face_logits.in_channels
+
+
+def test_calibration_brings_untrained_predictions_to_unit_scale():
+    images = models.random_images(2, (128, 128))
+    for model in models.build_pair(SMALL, images, CPU).values():
+        features = model.backbone(model.preprocess_image([{"image": x} for x in images]).tensor)
+        maps = [features[name] for name in model.head_in_features]
+        head = model.shot.head if hasattr(model, "shot") else model.head
+        logits = torch.cat([x.flatten() for x in head(maps)[0]])
+        assert logits.std().item() == pytest.approx(1, rel=0.05)
+
+
+def test_candidates_take_turns():
+    calls = []
+    ways = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = time_alternating(ways, repeats=3, warmup=1, device=CPU)
+    assert calls == list("ab" * 4)
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_summaries_of_timings():
+    assert summarize_seconds([0.003, 0.001, 0.002]) == pytest.approx(
+        {"median_ms": 2, "fastest_ms": 1, "slowest_ms": 3}
+    )
+    assert relative_difference([2.0, 4.0, 3.0], [3.3, 3.3, 3.3]) == pytest.approx(0.1)
+
+
+def test_readme_shows_the_committed_results():
+    readme = make_table.README.read_text(encoding="utf-8")
+    assert make_table.updated_readme(readme, make_table.RESULTS) == readme
+
+
+def test_results_that_do_not_exist_are_called_unmeasured(tmp_path):
+    section = make_table.results_section(tmp_path)
+    assert section.count("Not yet measured.") == len(make_table.SECTIONS)
+
+
+def test_gpu_script_reports_every_failing_step(tmp_path):
+    """With a Python that always fails, each step fails, all are run, and the summary names them."""
+    broken = tmp_path / "python"
+    # The summary itself needs a working one: it alone is fed a program on standard input.
+    broken.write_text(
+        f'#!/bin/sh\n[ "$1" = - ] && exec {sys.executable} "$@"\necho broken; exit 3\n'
+    )
+    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
+    environment = {**os.environ, "PYTHON": str(broken), "WHEELS": str(tmp_path / "none")}
+    environment.pop("DETECTRON2_DATASETS", None)
+    script = ROOT / "benchmarks/run_on_gpu.sh"
+    output = tmp_path / "results"
+    run = subprocess.run(["bash", script, output], env=environment, capture_output=True, text=True)
+    assert run.returncode == 1
+    summary = read_json(output / "summary.json")
+    steps = ["install", "gpu", "tests", "data", "inference", "training", "matching"]
+    assert summary["failed"] == [*steps, "short_training"]
+    assert "there is no folder" in summary["steps"][0]["log_end"]
+    assert [step["exit_code"] for step in summary["steps"][1:]] == [3] * 7
+    assert sorted(path.name for path in output.iterdir()) == ["run.log", "summary.json"]
+
+
+def test_gpu_script_stops_in_time(tmp_path):
+    script = ROOT / "benchmarks/run_on_gpu.sh"
+    environment = {**os.environ, "PYTHON": sys.executable, "LIMIT": "0"}
+    run = subprocess.run(
+        ["bash", script, tmp_path / "results"], env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    steps = read_json(tmp_path / "results/summary.json")["steps"]
+    assert all(step["timed_out"] and "no time left" in step["log_end"] for step in steps)
