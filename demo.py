@@ -2,7 +2,7 @@
 """Find the faces in images and draw them, confidence shown as opacity.
 
     python demo.py --config-file CONFIG --input photo.jpg folder/ --output found/ \\
-        MODEL.WEIGHTS output/model_final.pth
+        --opts MODEL.WEIGHTS output/model_final.pth
 
 ``--weak-masks EVENT/IMAGE ...`` draws, for images of the training set, the masks that the
 segmentation branch learns from, and what it predicts.
@@ -151,7 +151,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--threshold", type=float, default=0.5, help="lowest score drawn (0.5)")
     parser.add_argument("--weak-masks", nargs="+", default=[], metavar="EVENT/IMAGE")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config")
+    parser.add_argument(
+        "--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs over the config, last"
+    )
     return parser.parse_args()
 
 
@@ -159,6 +161,8 @@ def main() -> None:
     args = parse_arguments()
     try:
         cfg = load_config(args.config_file, args.opts)
+        if not cfg.MODEL.WEIGHTS:
+            raise ValueError("no trained model is given: add --opts MODEL.WEIGHTS FILE")
         check_weights(cfg)
         images = find_images(args.input)
         model = build_model(cfg).eval()

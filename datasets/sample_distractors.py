@@ -130,11 +130,22 @@ def draw_socket(sprite: Sprite, rng: np.random.Generator, style: FaceStyle) -> N
 Distractor = Callable[[Sprite, np.random.Generator, FaceStyle], None]
 
 # With a body below, so that bodies do not give faces away.
-BODILY: tuple[Distractor, ...] = (draw_blank_head, draw_scrambled_head, draw_back_of_head)
-OBJECTS: tuple[Distractor, ...] = (
-    draw_ball,
-    draw_clock,
-    draw_marked_disc,
-    draw_eyes_in_the_dark,
-    draw_socket,
-)
+BODILY: frozenset[Distractor] = frozenset((draw_blank_head, draw_scrambled_head, draw_back_of_head))
+
+# How often each is drawn. The last ones are hard to tell from a face that is half hidden.
+SHARES: dict[Distractor, float] = {
+    draw_ball: 0.26,
+    draw_clock: 0.22,
+    draw_socket: 0.2,
+    draw_marked_disc: 0.14,
+    draw_back_of_head: 0.08,
+    draw_blank_head: 0.04,
+    draw_scrambled_head: 0.03,
+    draw_eyes_in_the_dark: 0.03,
+}
+
+
+def pick_distractor(rng: np.random.Generator) -> Distractor:
+    """One kind of distractor, drawn by its share."""
+    kinds = tuple(SHARES)
+    return kinds[rng.choice(len(kinds), p=tuple(SHARES.values()))]

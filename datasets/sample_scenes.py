@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from sample_backgrounds import draw_background
-from sample_distractors import BODILY, OBJECTS
+from sample_distractors import BODILY, pick_distractor
 from sample_faces import HEAD_EXTENT, draw_head
 from sample_figures import OCCLUDERS, draw_body
 from sample_painter import Painter, Region, Sprite
@@ -22,7 +22,7 @@ SMALL_FACE = 16.0
 PICTURE_LIMITS = (70.0, 100.0, 100.0, 140.0, 200.0, LARGEST_FACE)  # tallest face of a picture
 LARGEST_DISTRACTOR = 90.0  # taller ones would fill pictures that are meant to show faces
 EXTRA_SMALL = 0.05  # share of figures that are small in every picture
-PARTIAL, HEAVY, INVALID = 0.01, 0.3, 0.7  # hidden shares at which the occlusion label changes
+PARTIAL, HEAVY, INVALID = 0.01, 0.3, 0.6  # hidden shares at which the occlusion label changes
 NORMAL_BLUR, HEAVY_BLUR = 0.025, 0.06  # blur radius by face height at which the label changes
 LARGEST_BLUR = 4.0  # pixels
 DARK, BRIGHT = 0.6, 1.25  # exposures beyond which illumination is extreme
@@ -178,7 +178,7 @@ def draw_figure(stage: Stage, rng: np.random.Generator, figure: Figure, number: 
     """Draws a person or distractor and notes its region."""
     unit = figure.height / 2
     style = sample_face_style(rng)
-    draw_distractor = pick(rng, BODILY if rng.random() < 0.25 else OBJECTS)
+    draw_distractor = pick_distractor(rng)
     body_pen = Painter(stage.image, figure.centre, unit, owner=stage.owner)
     if figure.is_face or draw_distractor in BODILY:
         draw_body(body_pen, rng, style.skin, style.roll)
@@ -244,7 +244,7 @@ def draw_scene(
         image=draw_background(rng, size, place),
         owner=np.zeros(size, np.int32),
         exposure=exposure,
-        lens_blur=rng.uniform(0.45, 0.75) if rng.random() < 0.15 else 0.0,
+        lens_blur=rng.uniform(0.45, 0.75) if rng.random() < 0.1 else 0.0,
     )
     for number, figure in enumerate(plan(rng, size, face_count), start=1):
         draw_figure(stage, rng, figure, number)

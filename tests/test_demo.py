@@ -82,7 +82,7 @@ def test_input_that_gives_nothing_is_named(tmp_path):
 
 
 def test_command_line_is_parsed(monkeypatch):
-    command = "demo.py --config-file c.yaml --input a b --output o --threshold 0.3"
+    command = "demo.py --config-file c.yaml --output o --threshold 0.3 --input a b --opts"
     monkeypatch.setattr(sys, "argv", [*command.split(), "MODEL.WEIGHTS", "w.pth"])
     args = demo.parse_arguments()
     assert (args.config_file, args.input, args.output) == ("c.yaml", ["a", "b"], Path("o"))
@@ -218,6 +218,11 @@ def run_main(monkeypatch, weights):
         demo.main()
 
     return run
+
+
+def test_missing_weights_are_asked_for(run_main, tmp_path):
+    with pytest.raises(SystemExit, match="^demo.py: no trained model is given"):
+        run_main("--input", tmp_path, "--output", tmp_path, MODEL__WEIGHTS="")
 
 
 def test_script_lists_failures_and_exits_with_an_error(run_main, sample_dataset, tmp_path, capsys):

@@ -77,11 +77,11 @@ def main() -> None:
         pictures = sorted((data / "wider_face/WIDER_val/images").rglob("*.jpg"))
         chosen = pictures[:: max(1, len(pictures) // PICTURES)][:PICTURES]
         found = ["--input", *chosen, "--output", output / "faces"]
-        run_script("demo.py", *config, *found, *overrides, data=data)
+        run_script("demo.py", *config, *found, "--opts", *overrides, data=data)
         training = sorted((data / "wider_face/WIDER_train/images").rglob("*.jpg"))[0]
         name = f"{training.parent.name}/{training.stem}"
         masks = ["--weak-masks", name, "--output", output / "weak_masks"]
-        run_script("demo.py", *config, *masks, *overrides, data=data)
+        run_script("demo.py", *config, *masks, "--opts", *overrides, data=data)
     except subprocess.CalledProcessError as error:
         sys.exit(f"tools/run_demo.py: {Path(error.cmd[1]).name} failed; its message is above")
 
