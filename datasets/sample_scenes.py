@@ -198,8 +198,8 @@ def draw_figure(stage: Stage, rng: np.random.Generator, figure: Figure, number: 
         return
     stage.faces.append((number, region, style, float(np.hypot(blur, stage.lens_blur))))
     occlusion = rng.random()
-    if occlusion < 0.24:
-        share = rng.uniform(0.36, 0.5) if occlusion < 0.1 else rng.uniform(0.08, 0.28)
+    if occlusion < 0.26:
+        share = rng.uniform(0.36, 0.5) if occlusion < 0.14 else rng.uniform(0.08, 0.28)
         pick(rng, OCCLUDERS)(body_pen, rng, share, style.width)
 
 

@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_files_whatever_the_workers(tmp_path):
 
 def test_boxes_and_occlusion_agree_with_what_is_drawn():
     whole = seen = 0
-    for seed in range(6):
+    for seed in range(10):
         scene = draw_scene(np.random.default_rng(seed), (256, 320), "Park", 10)
         for number, (box, hidden) in enumerate(
             zip(scene.boxes, scene.hidden, strict=True), start=1
