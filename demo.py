@@ -172,7 +172,8 @@ def main() -> None:
             draw_training_masks(cfg, model, args.weak_masks, args.output)
     except (OSError, ValueError) as error:
         sys.exit(f"demo.py: {error}")
-    print(f"{len(images) - len(failures)} of {len(images)} images drawn into {args.output}")
+    if images:
+        print(f"{len(images) - len(failures)} of {len(images)} images drawn into {args.output}")
     if failures:
         sys.exit("\n".join(failures))
 

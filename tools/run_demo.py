@@ -14,10 +14,13 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = 8
+# fvcore uses a part of torch that is deprecated: nothing that a newcomer could act on.
+QUIET = "ignore:`torch.jit.script` is deprecated:FutureWarning"
 
 
 def draw_dataset(folder: Path) -> None:
@@ -31,7 +34,7 @@ def draw_dataset(folder: Path) -> None:
 
 def run_script(*arguments: str | Path, data: Path) -> None:
     """Run one of the project's scripts on the drawn data, as a user would."""
-    environment = {**os.environ, "DETECTRON2_DATASETS": str(data)}
+    environment = {**os.environ, "DETECTRON2_DATASETS": str(data), "PYTHONWARNINGS": QUIET}
     subprocess.run([sys.executable, *map(str, arguments)], check=True, env=environment, cwd=ROOT)
 
 
@@ -86,6 +89,7 @@ def main() -> None:
         sys.exit(f"tools/run_demo.py: {Path(error.cmd[1]).name} failed; its message is above")
 
     print("4/4 Reporting", flush=True)
+    warnings.simplefilter("ignore", FutureWarning)
     from df2s2_d2 import load_config
     from df2s2_d2.engine import describe_protocol
 
