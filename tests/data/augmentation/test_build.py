@@ -34,15 +34,28 @@ def test_everything_on_comes_in_order(cfg):
     cfg.INPUT.FORMAT = "RGB"
     augmentations = build_augmentations(cfg, is_train=True)
     assert [type(augmentation) for augmentation in augmentations] == [
-        RandomSquareCrop,
+        T.RandomApply,
         T.Resize,
         T.RandomFlip,
         PhotometricDistortion,
     ]
-    assert (augmentations[0].min_scale, augmentations[0].max_scale) == (0.4, 1.0)
+    crop = augmentations[0].aug
+    assert isinstance(crop, RandomSquareCrop)
+    assert (crop.min_scale, crop.max_scale) == (0.4, 1.0)
     assert augmentations[2].horizontal and not augmentations[2].vertical
     assert augmentations[3].image_format == "RGB"
     assert output_size(augmentations, 300, 200) == (64, 64)
+
+
+def test_share_of_cropped_images_follows_its_key(cfg):
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.SQUARE_CROP.MIN_SCALE = cfg.INPUT.SQUARE_CROP.MAX_SCALE = 0.5
+    cfg.INPUT.SQUARE_CROP.PROBABILITY = 0.25
+    crop = build_augmentations(cfg, is_train=True)[0]
+    np.random.seed(0)
+    sizes = [output_size([crop], 40, 60) for _ in range(400)]
+    assert set(sizes) == {(20, 20), (40, 60)}
+    assert 0.19 < sizes.count((20, 20)) / len(sizes) < 0.31
 
 
 def test_without_crop_the_short_side_is_drawn(cfg):
