@@ -72,9 +72,14 @@ def rasterize_weak_mask(
     empty = ~(columns.any(dim=1) & rows.any(dim=1))[:, None]
     columns = torch.where(empty, _nearest_cell((x1 + x2) / 2, inside_x, grid), columns)
     rows = torch.where(empty, _nearest_cell((y1 + y2) / 2, inside_y, grid), rows)
-    # Sort the faces into images by a one-hot product, so that one matrix product paints them all.
-    images = torch.arange(len(image_sizes), device=faces.device)[:, None]
-    rows = rows & chosen[:, None] & (image_index == images)[:, :, None]  # (N, F, H)
+    return _paint(rows & chosen[:, None], columns, image_index, len(image_sizes))
+
+
+def _paint(rows: Tensor, columns: Tensor, image_index: Tensor, num_images: int) -> Tensor:
+    """(N, H, W) bool: union of the boxes that span ``rows`` (F, H) and ``columns`` (F, W)."""
+    # One-hot images sort the boxes into images, so that one matrix product paints them all.
+    images = torch.arange(num_images, device=rows.device)[:, None]
+    rows = rows & (image_index == images)[:, :, None]  # (N, F, H)
     return rows.transpose(1, 2).float() @ columns.float() > 0
 
 
@@ -95,6 +100,4 @@ def cells_in_regions(
     x1, y1, x2, y2 = regions[:, :, None].unbind(dim=1)
     columns = (xs >= x1) & (xs < x2)  # (G, W)
     rows = (ys >= y1) & (ys < y2)  # (G, H)
-    images = torch.arange(num_images, device=regions.device)[:, None]
-    rows = rows & (image_index == images)[:, :, None]  # (N, G, H)
-    return rows.transpose(1, 2).float() @ columns.float() > 0
+    return _paint(rows, columns, image_index, num_images)
