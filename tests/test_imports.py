@@ -14,7 +14,7 @@ PACKAGE = ROOT / "df2s2_d2"
 
 # Scored without torch: everything in evaluation/ but what plugs it into detectron2.
 LIGHT_EVALUATION = sorted(
-    set(PACKAGE.glob("evaluation/*.py")) - {PACKAGE / "evaluation/evaluators.py"}
+    set(PACKAGE.glob("evaluation/**/*.py")) - set(PACKAGE.glob("evaluation/evaluators/*.py"))
 )
 LIGHT_LIBRARIES = {"numpy", "scipy", "cv2", "matplotlib"}
 
@@ -112,7 +112,7 @@ def run_python(code: str) -> str:
 
 
 def test_importing_evaluation_leaves_torch_and_detectron2_alone():
-    modules = [f"df2s2_d2.evaluation.{path.stem}" for path in LIGHT_EVALUATION]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in LIGHT_EVALUATION]
     names = ", ".join(name.removesuffix(".__init__") for name in modules)
     heavy = ["torch", "torchvision", "detectron2", "fvcore"]
     code = f"import sys, {names}; print([m for m in {heavy} if m in sys.modules])"

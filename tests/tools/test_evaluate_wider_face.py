@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from df2s2_d2.evaluation import write_detections
-from tests.evaluation.ground_truth_files import save_ground_truth
+from tests.evaluation.wider_face.ground_truth_files import save_ground_truth
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "tools" / "evaluate_wider_face.py"

@@ -18,7 +18,7 @@ from df2s2_d2.evaluation import (
     read_detections,
     write_detections,
 )
-from tests.evaluation.reference_wider_face import evaluate_setting
+from tests.evaluation.wider_face.reference import evaluate_setting
 
 
 def one_image(boxes, kept, setting="easy") -> GroundTruth:
@@ -137,7 +137,7 @@ def test_matching_in_chunks_changes_nothing(monkeypatch):
     rows = np.concatenate([faces + rng.uniform(-3, 3, faces.shape), rng.random((60, 1))], axis=1)
     truth = one_image(faces, rng.random(60) < 0.7)
     whole = evaluate_wider_face({"e/i": rows}, truth)
-    monkeypatch.setattr("df2s2_d2.evaluation.wider_face._PAIRS_PER_CHUNK", 50)
+    monkeypatch.setattr("df2s2_d2.evaluation.wider_face.scoring._PAIRS_PER_CHUNK", 50)
     pieces = evaluate_wider_face({"e/i": rows}, truth)
     assert 0 < whole.ap["AP_easy"] < 1
     np.testing.assert_array_equal(pieces.recall["easy"], whole.recall["easy"])
@@ -252,10 +252,10 @@ def test_a_million_detections_in_bounded_memory(tmp_path):
 
 def test_evaluation_imports_neither_torch_nor_detectron2():
     code = (
-        "import sys, df2s2_d2.evaluation.wider_face, df2s2_d2.evaluation.wider_face_detections\n"
+        "import sys, df2s2_d2.evaluation\n"
         "print([name for name in ('torch', 'detectron2', 'scipy') if name in sys.modules])"
     )
-    repository = Path(__file__).resolve().parents[2]
+    repository = Path(__file__).resolve().parents[3]
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository
     )

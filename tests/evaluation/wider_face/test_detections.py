@@ -102,7 +102,7 @@ def test_folders_and_archives_at_any_depth(tmp_path, top):
 def test_reading_in_batches_changes_nothing(tmp_path, monkeypatch, bytes_per_batch):
     write_files(tmp_path, {"e/0.txt": "", **{f"e/{k}.txt": TEXT for k in range(1, 5)}})
     monkeypatch.setattr(
-        "df2s2_d2.evaluation.wider_face_detections._BYTES_PER_BATCH", bytes_per_batch
+        "df2s2_d2.evaluation.wider_face.detections._BYTES_PER_BATCH", bytes_per_batch
     )
     detections = {image: rows.tolist() for image, rows in read_detections(tmp_path).items()}
     assert detections == {"e/0": [], **{f"e/{k}": ROWS for k in range(1, 5)}}

@@ -5,7 +5,7 @@ import pytest
 from scipy.io import savemat
 
 from df2s2_d2.evaluation import GroundTruth, load_ground_truth
-from tests.evaluation.ground_truth_files import cells, save_ground_truth
+from tests.evaluation.wider_face.ground_truth_files import cells, save_ground_truth
 
 
 def test_settings_by_height():

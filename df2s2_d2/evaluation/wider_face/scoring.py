@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .wider_face_ground_truth import GroundTruth, concatenate_rows
+from .ground_truth import GroundTruth, concatenate_rows
 
 NUM_THRESHOLDS = 1000
 

@@ -1,4 +1,4 @@
-"""Evaluators of the benchmarks as detectron2 knows them: they run inside its training loop."""
+"""The evaluator of WIDER FACE: Easy / Medium / Hard AP and the files of a submission."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from df2s2_d2.evaluation.wider_face import WiderFaceResult, evaluate_wider_face
-from df2s2_d2.evaluation.wider_face_detections import write_detections
-from df2s2_d2.evaluation.wider_face_ground_truth import GroundTruth, load_ground_truth
+from df2s2_d2.evaluation.wider_face import (
+    GroundTruth,
+    WiderFaceResult,
+    evaluate_wider_face,
+    load_ground_truth,
+    write_detections,
+)
 
 
 class WiderFaceEvaluator(DatasetEvaluator):

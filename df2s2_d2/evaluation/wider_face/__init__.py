@@ -1,0 +1,15 @@
+"""The WIDER FACE benchmark: ground truth, detections and their average precision."""
+
+from .detections import read_detections, write_detections
+from .ground_truth import GroundTruth, load_ground_truth
+from .scoring import WiderFaceResult, average_precision, evaluate_wider_face
+
+__all__ = [
+    "GroundTruth",
+    "WiderFaceResult",
+    "average_precision",
+    "evaluate_wider_face",
+    "load_ground_truth",
+    "read_detections",
+    "write_detections",
+]
