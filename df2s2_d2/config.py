@@ -54,12 +54,21 @@ def _add_input_config(cfg: CN) -> None:
     # Random square crop (on with INPUT.CROP.ENABLED): side as a share of the short side, and the
     # share of the training images that are cropped.
     cfg.INPUT.SQUARE_CROP = CN({"MIN_SCALE": 0.3, "MAX_SCALE": 1.0, "PROBABILITY": 1.0})
+    # Share of the crops whose side is the whole short side instead.
+    cfg.INPUT.SQUARE_CROP.WHOLE_SIDE_PROBABILITY = 0.0
+    # Anchor-based sampling (DSFD): this share of the training images is cropped so that a face
+    # gets about the size of an anchor, in pixels of the RESIZE_SQUARE_TRAIN image that it needs;
+    # the others are left to the square crop.
+    cfg.INPUT.ANCHOR_SAMPLING = CN({"ENABLED": False, "PROBABILITY": 0.4})
+    cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [16, 32, 64, 128, 256, 512]
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Random brightness, contrast, saturation and hue of training images.
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False
     # Faces with a side below this many pixels after all transforms are not trained on.
     cfg.INPUT.MIN_FACE_SIZE = 1.0
+    # Neither are faces of which a side shows less than this many pixels of the original image.
+    cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 0.0
     # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
     cfg.DATASETS.INVALID_FACES = "ignore"
 
@@ -71,6 +80,11 @@ def _add_pyramid_config(cfg: CN) -> None:
     cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
     # Levels added above the last bottom-up map by max-pooling it again and again.
     cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS = 0
+    # Levels added above it by convolutions: for each, channels of a 1x1 convolution and of the
+    # 3x3 convolution of stride 2 behind it, such as [[512, 512], [128, 256]].
+    cfg.MODEL.BOTTOM_UP.CONV_LEVELS = []
+    # Norm behind these convolutions, "" = none.
+    cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM = "BN"
 
     # Neck: a name in NECK_REGISTRY ("FFP", "FPN", ...), and the bottom-up maps it reads.
     cfg.MODEL.NECK = CN({"NAME": "FFP", "IN_FEATURES": ["c2", "c3", "c4", "c5"]})
@@ -87,6 +101,19 @@ def _add_pyramid_config(cfg: CN) -> None:
     cfg.MODEL.FFP.NUM_POOLED_LEVELS = 2
     cfg.MODEL.FFP.POOL_KERNEL_SIZE = 2
 
+    cfg.MODEL.FEM = CN()
+    # How a map and the enlarged one above it are fused: "product" (FEM), "sum" (FPN), "none" (RFB).
+    cfg.MODEL.FEM.FUSION = "product"
+    # Bottom-up maps that are fused with the one above; [] = all.
+    cfg.MODEL.FEM.FUSED_FEATURES = []
+    # Whether the fused map, not the bottom-up map, goes on to the level below.
+    cfg.MODEL.FEM.CASCADE = False
+    # Convolutions on the fused map: "stacked" (FEM), "single" (RFB), "smoothing" (FPN), "released".
+    cfg.MODEL.FEM.BRANCHES = "stacked"
+    # Of the stacked branches: dilation, and whether each sees a third of the channels only.
+    cfg.MODEL.FEM.DILATION = 3
+    cfg.MODEL.FEM.SPLIT_INPUT = False
+
 
 def _add_detector_config(cfg: CN) -> None:
     cfg.MODEL.FACE_DETECTOR = CN()
@@ -95,6 +122,8 @@ def _add_detector_config(cfg: CN) -> None:
     # Highest-scoring anchors of an image, all levels together, that enter NMS.
     cfg.MODEL.FACE_DETECTOR.TOPK_CANDIDATES_TEST = 5000
     cfg.MODEL.FACE_DETECTOR.NMS_THRESH_TEST = 0.4
+    # Whether boxes end on whole pixels: top left rounded down, width and height rounded up.
+    cfg.MODEL.FACE_DETECTOR.ROUND_OUTWARD = False
 
     # The shot that detects at inference.
     cfg.MODEL.SHOT = _shot_config(in_features=["p2", "p3", "p4", "p5", "p6", "p7"], scale=4.0)
@@ -124,6 +153,8 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
     shot.HEAD.ENTRY = "project"
     # Face probability that every anchor starts with.
     shot.HEAD.PRIOR_PROB = 0.01
+    # SSDHead: background is the highest of three scores on the finest level, face on the others.
+    shot.HEAD.MAX_IN_OUT = False
 
     # Anchors: sizes (square root of the area, pixels) are SCALE x stride x each of OCTAVES;
     # aspect ratios are height / width; centres lie at (cell index + OFFSET) x stride.
@@ -137,14 +168,19 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
     # Whether every face also takes the anchors that fit it best, however badly they do.
     shot.MATCHING.ALLOW_LOW_QUALITY_MATCHES = True
 
-    shot.LOSS = CN({"FOCAL_ALPHA": 0.25, "FOCAL_GAMMA": 2.0})
+    # "focal", or "mined_softmax": cross entropy over positives and each image's hardest negatives.
+    shot.LOSS = CN({"CLASSIFICATION": "focal", "FOCAL_ALPHA": 0.25, "FOCAL_GAMMA": 2.0})
+    # Mined negatives per positive of an image, and their number in an image without positives.
+    shot.LOSS.NEGATIVE_RATIO = 3.0
+    shot.LOSS.NEGATIVES_WITHOUT_FACE = 100
     # Where smooth-L1 turns from quadratic to linear.
     shot.LOSS.SMOOTH_L1_BETA = 1.0 / 9
     # Weights of the box code (dx, dy, dw, dh).
     shot.LOSS.BBOX_REG_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
-    # What the sums over anchors are divided by: "global", "per_level" or "literal".
+    # What the sums over anchors are divided by: "global", "per_level", "literal" or
+    # "participating".
     shot.LOSS.NORMALIZER = "global"
-    # Weight of the box loss (lambda 1 of DF²S² eq. 2).
+    # Weight of the box loss (lambda 1 of DF²S² eq. 2, beta of DSFD).
     shot.LOSS.BOX_REG_WEIGHT = 1.0
 
     # Weak-mask segmentation branch, training only.

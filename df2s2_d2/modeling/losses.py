@@ -1,4 +1,7 @@
-"""Loss terms of DF²S² eq. 2 and what they are divided by. Nothing here waits for the device."""
+"""Box and mask loss of both papers, and what sums over anchors are divided by.
+
+Nothing here waits for the device.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from detectron2.utils import comm
-from fvcore.nn import sigmoid_focal_loss, smooth_l1_loss
+from fvcore.nn import smooth_l1_loss
 from torch import Tensor
 
-# How the sums of each level are normalised, from the positive and the participating (positive
-# or background) anchors of each level, both (L,): divisors of classification and box terms.
+# How the sums of each level are normalised, from the positive anchors of each level and those that
+# take part in its classification, both (L,): divisors of classification and box terms.
 Normalizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 NORMALIZERS: dict[str, Normalizer] = {
@@ -20,8 +23,13 @@ NORMALIZERS: dict[str, Normalizer] = {
     "global": lambda positive, _: (positive.sum().expand_as(positive),) * 2,
     # By the positives of the level itself.
     "per_level": lambda positive, _: (positive, positive),
-    # Eq. 2 to the letter: classification by all anchors that take part in it.
+    # DF²S² eq. 2 to the letter: classification by all anchors of the level that take part in it.
     "literal": lambda positive, participating: (participating, positive),
+    # DSFD §3.3: the same, over all levels.
+    "participating": lambda positive, participating: (
+        participating.sum().expand_as(participating),
+        positive.sum().expand_as(positive),
+    ),
 }
 
 
@@ -42,20 +50,6 @@ def mean_over_workers(counts: Tensor) -> Tensor:
 def normalized_sum(sums: Tensor, counts: Tensor) -> Tensor:
     """Sum over levels of each level's sum (L,) over its count (L,), at least 1 among workers."""
     return (sums / counts.clamp(min=1 / comm.get_world_size())).sum()
-
-
-def focal_loss(
-    logits: Tensor, positive: Tensor, participating: Tensor, alpha: float, gamma: float
-) -> Tensor:
-    """Sigmoid focal loss of each anchor, 0 for those left out.
-
-    Args:
-        logits: (N, R) face logits.
-        positive, participating: (N, R) bool.
-        alpha, gamma: weight of the positive class, and focus.
-    """
-    loss = sigmoid_focal_loss(logits, positive.float(), alpha=alpha, gamma=gamma)
-    return loss * participating
 
 
 def box_loss(

@@ -10,7 +10,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from df2s2_d2.modeling.ground_truth import GroundTruth, to_device
-from df2s2_d2.modeling.postprocessing import select_detections
+from df2s2_d2.modeling.postprocessing import round_outward, select_detections
 from df2s2_d2.modeling.shot import Shot
 
 
@@ -26,6 +26,7 @@ class FaceDetector(DenseDetector):
         score_threshold, num_candidates, nms_threshold, max_detections: see
             :func:`~df2s2_d2.modeling.postprocessing.select_detections` and
             :meth:`Shot.candidates`.
+        round_boxes_outward: see :func:`~df2s2_d2.modeling.postprocessing.round_outward`.
     """
 
     @configurable
@@ -41,6 +42,7 @@ class FaceDetector(DenseDetector):
         num_candidates: int = 5000,
         nms_threshold: float = 0.4,
         max_detections: int = 750,
+        round_boxes_outward: bool = False,
     ):
         super().__init__(
             backbone, shot, shot.in_features, pixel_mean=pixel_mean, pixel_std=pixel_std
@@ -50,6 +52,7 @@ class FaceDetector(DenseDetector):
         self.num_candidates = num_candidates
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.round_boxes_outward = round_boxes_outward
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -74,6 +77,7 @@ class FaceDetector(DenseDetector):
             "num_candidates": cfg.MODEL.FACE_DETECTOR.TOPK_CANDIDATES_TEST,
             "nms_threshold": cfg.MODEL.FACE_DETECTOR.NMS_THRESH_TEST,
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "round_boxes_outward": cfg.MODEL.FACE_DETECTOR.ROUND_OUTWARD,
         }
 
     @property
@@ -102,17 +106,20 @@ class FaceDetector(DenseDetector):
             return self.forward_training(features, ground_truth)
         detections = self.forward_inference(images, features)
         return [
-            {
-                "instances": detector_postprocess(
-                    instances,
-                    inputs.get("height", image_size[0]),
-                    inputs.get("width", image_size[1]),
-                )
-            }
-            for instances, inputs, image_size in zip(
-                detections, batched_inputs, images.image_sizes, strict=True
-            )
+            {"instances": self.rescale(instances, inputs)}
+            for instances, inputs in zip(detections, batched_inputs, strict=True)
         ]
+
+    def rescale(self, instances: Instances, inputs: dict) -> Instances:
+        """Bring an image's detections to the size that its input dict wants, if it wants one."""
+        height = inputs.get("height", instances.image_size[0])
+        width = inputs.get("width", instances.image_size[1])
+        instances = detector_postprocess(instances, height, width)
+        if self.round_boxes_outward:
+            boxes = instances.pred_boxes
+            boxes.tensor = round_outward(boxes.tensor)
+            boxes.clip(instances.image_size)
+        return instances
 
     def forward_training(
         self, features: dict[str, Tensor], ground_truth: GroundTruth

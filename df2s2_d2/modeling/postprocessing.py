@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from detectron2.layers import batched_nms
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
@@ -47,3 +48,15 @@ def select_detections(
             )
         )
     return detections
+
+
+def round_outward(boxes: Tensor) -> Tensor:
+    """Round the top left corner down and width and height up, to whole pixels (DSFD §3.5).
+
+    Args:
+        boxes: (..., 4), XYXY in pixels.
+    """
+    top_left, bottom_right = boxes.split(2, dim=-1)
+    size = (bottom_right - top_left).ceil()
+    top_left = top_left.floor()
+    return torch.cat((top_left, top_left + size), dim=-1)

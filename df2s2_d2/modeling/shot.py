@@ -13,12 +13,15 @@ from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
 from torch import Tensor, nn
 
 from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator
+from df2s2_d2.modeling.classification_losses import (
+    ClassificationLoss,
+    build_classification_loss,
+)
 from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.modeling.heads import HeadOutputs, build_head
 from df2s2_d2.modeling.losses import (
     NORMALIZERS,
     box_loss,
-    focal_loss,
     mask_loss,
     mean_over_workers,
     normalized_sum,
@@ -50,7 +53,7 @@ class MaskTarget(NamedTuple):
 
 
 class Shot(nn.Module):
-    """A head with anchors, matching and the losses of DF²S² eq. 2.
+    """A head with anchors, matching and the losses of DF²S² eq. 2 or DSFD §3.3.
 
     Args:
         head: maps in, :class:`HeadOutputs` out.
@@ -58,11 +61,11 @@ class Shot(nn.Module):
         in_features: names of the maps, finest first.
         matcher: decides what each anchor is trained on.
         box2box_transform: the box code.
-        focal_alpha, focal_gamma: focal loss.
+        classification_loss: of face against background.
         smooth_l1_beta: where the box loss turns linear.
         normalizer: key of :data:`NORMALIZERS`.
-        box_reg_weight: λ1 of eq. 2.
-        mask_weight: λ2 of eq. 2.
+        box_reg_weight: λ1 of DF²S² eq. 2, β of DSFD §3.3.
+        mask_weight: λ2 of DF²S² eq. 2.
         mask_assignment: "matching" or "scale", which faces a level's mask shows.
         loss_weight: factor on all losses of the shot.
         loss_suffix: appended to the names of its losses.
@@ -77,8 +80,7 @@ class Shot(nn.Module):
         in_features: list[str],
         matcher: AnchorMatcher,
         box2box_transform: Box2BoxTransform,
-        focal_alpha: float = 0.25,
-        focal_gamma: float = 2.0,
+        classification_loss: ClassificationLoss,
         smooth_l1_beta: float = 1.0 / 9,
         normalizer: str = "global",
         box_reg_weight: float = 1.0,
@@ -103,8 +105,7 @@ class Shot(nn.Module):
         self.box2box_transform = box2box_transform
         code_weights = torch.tensor(box2box_transform.weights)
         self.register_buffer("code_weights", code_weights, persistent=False)
-        self.focal_alpha = focal_alpha
-        self.focal_gamma = focal_gamma
+        self.classification_loss = classification_loss
         self.smooth_l1_beta = smooth_l1_beta
         self.normalizer = NORMALIZERS[normalizer]
         self.box_reg_weight = box_reg_weight
@@ -155,8 +156,7 @@ class Shot(nn.Module):
                 allow_low_quality_matches=cfg.MATCHING.ALLOW_LOW_QUALITY_MATCHES,
             ),
             "box2box_transform": Box2BoxTransform(weights=tuple(cfg.LOSS.BBOX_REG_WEIGHTS)),
-            "focal_alpha": cfg.LOSS.FOCAL_ALPHA,
-            "focal_gamma": cfg.LOSS.FOCAL_GAMMA,
+            "classification_loss": build_classification_loss(cfg.LOSS),
             "smooth_l1_beta": cfg.LOSS.SMOOTH_L1_BETA,
             "normalizer": cfg.LOSS.NORMALIZER,
             "box_reg_weight": cfg.LOSS.BOX_REG_WEIGHT,
@@ -176,7 +176,7 @@ class Shot(nn.Module):
     # N = images, R = anchors of all levels, L = levels, F = faces of all images
 
     def losses(self, outputs: HeadOutputs, ground_truth: GroundTruth) -> dict[str, Tensor]:
-        """The weighted terms of DF²S² eq. 2.
+        """The weighted terms of the shot's loss.
 
         Every term is connected with the network at every step, also in a batch without faces.
 
@@ -194,8 +194,11 @@ class Shot(nn.Module):
         def sum_levels(values: Tensor) -> Tensor:  # (N, R) -> (L,)
             return torch.stack([x.sum(dtype=torch.float32) for x in values.split(level_sizes, 1)])
 
+        logits, deltas = flatten_predictions(outputs)
         positive = matches.labels == POSITIVE  # (N, R)
-        participating = matches.labels != IGNORED  # (N, R)
+        cls_losses, participating = self.classification_loss(
+            logits, positive, participating=matches.labels != IGNORED
+        )
         counts = [sum_levels(positive), sum_levels(participating)]
         mask_targets = None
         if outputs.masks is not None:
@@ -204,10 +207,6 @@ class Shot(nn.Module):
         counts = mean_over_workers(torch.stack(counts))  # (2 or 3, L)
         cls_counts, box_counts = self.normalizer(counts[0], counts[1])
 
-        logits, deltas = flatten_predictions(outputs)
-        cls_sums = sum_levels(
-            focal_loss(logits, positive, participating, self.focal_alpha, self.focal_gamma)
-        )
         no_face = ground_truth.faces.new_zeros(1, 4)
         boxes = torch.cat((ground_truth.faces, no_face))[matches.faces]  # (N, R, 4)
         anchors = torch.cat([grid.boxes() for grid in grids])  # (R, 4)
@@ -215,7 +214,7 @@ class Shot(nn.Module):
             box_loss(deltas, anchors, boxes, positive, self.code_weights, self.smooth_l1_beta)
         )
         losses = {
-            "loss_cls": normalized_sum(cls_sums, cls_counts),
+            "loss_cls": normalized_sum(sum_levels(cls_losses), cls_counts),
             "loss_box_reg": normalized_sum(box_sums, box_counts) * self.box_reg_weight,
         }
         if mask_targets is not None:

@@ -11,38 +11,10 @@ from df2s2_d2.modeling.losses import (
     NORMALIZERS,
     box_loss,
     encode_boxes,
-    focal_loss,
     mask_loss,
     normalized_sum,
 )
 from tests.modeling import references, scenes
-
-
-def test_focal_loss_equals_its_formula():
-    logits = torch.tensor([[-5.0, -1.0, 0.0, 0.3, 2.0, 6.0]]).repeat(2, 1)
-    positive = torch.tensor([[True], [False]]).expand(2, 6)
-    participating = torch.ones(2, 6, dtype=torch.bool)
-    for alpha, gamma in [(0.25, 2.0), (0.6, 1.0)]:
-        loss = focal_loss(logits, positive, participating, alpha, gamma)
-        expected = [
-            [references.focal(logit, label, alpha, gamma) for logit in logits[0].tolist()]
-            for label in (True, False)
-        ]
-        np.testing.assert_allclose(loss, expected, rtol=1e-4)
-
-
-def test_focal_loss_of_one_half():
-    # 0.25 · 0.5² · ln 2 and 0.75 · 0.5² · ln 2
-    loss = focal_loss(
-        torch.zeros(1, 2), torch.tensor([[True, False]]), torch.ones(1, 2).bool(), 0.25, 2.0
-    )
-    np.testing.assert_allclose(loss, [[0.0433217, 0.1299651]], rtol=1e-5)
-
-
-def test_anchors_left_out_have_no_focal_loss():
-    participating = torch.tensor([[True, False, True]])
-    loss = focal_loss(torch.ones(1, 3), torch.zeros(1, 3).bool(), participating, 0.25, 2.0)
-    assert (loss > 0).tolist() == participating.tolist()
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0, 1.0), (10.0, 10.0, 5.0, 5.0)])
@@ -111,6 +83,7 @@ def test_mask_loss_sums_the_cross_entropy_of_participating_cells():
         ("global", [5, 5, 5], [5, 5, 5]),
         ("per_level", [3, 2, 0], [3, 2, 0]),
         ("literal", [100, 40, 20], [3, 2, 0]),
+        ("participating", [160, 160, 160], [5, 5, 5]),
     ],
 )
 def test_what_the_sums_are_divided_by(name, cls_divisors, box_divisors):

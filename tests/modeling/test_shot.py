@@ -123,6 +123,7 @@ def reference_losses(outputs: HeadOutputs, normalizer: str, assignment: str) -> 
         "global": (positives.sum(), positives.sum()),
         "per_level": (at_least_one, at_least_one),
         "literal": (participants, at_least_one),
+        "participating": (participants.sum(), positives.sum()),
     }[normalizer]
     return {
         "loss_cls": (cls_sums / divisors[0]).sum(),
@@ -131,7 +132,7 @@ def reference_losses(outputs: HeadOutputs, normalizer: str, assignment: str) -> 
     }
 
 
-@pytest.mark.parametrize("normalizer", ["global", "per_level", "literal"])
+@pytest.mark.parametrize("normalizer", ["global", "per_level", "literal", "participating"])
 @pytest.mark.parametrize("assignment", ["matching", "scale"])
 def test_losses_equal_the_slow_reference(normalizer, assignment):
     shot = make_shot(

@@ -3,37 +3,85 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
-from torch import Tensor
+from torch import Tensor, nn
 
+from df2s2_d2.modeling.layers import xavier_conv
 from df2s2_d2.modeling.necks import Neck, build_neck
 
 
+class ConvLevel(nn.Sequential):
+    """A level of half the size: a 1x1 and a 3x3 convolution of stride 2, rectified (DSFD §3.2).
+
+    Args:
+        in_channels: of the map below.
+        mid_channels, out_channels: of the two convolutions.
+        norm: detectron2's name of a norm behind each, "" for none.
+    """
+
+    def __init__(self, in_channels: int, mid_channels: int, out_channels: int, norm: str):
+        def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
+            return xavier_conv(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=stride,
+                norm=get_norm(norm, out_channels),
+                activation=F.relu,
+            )
+
+        super().__init__(
+            conv(in_channels, mid_channels, 1, stride=1),
+            conv(mid_channels, out_channels, 3, stride=2),
+        )
+
+
 class BottomUp(Backbone):
-    """A network's maps under the names c2, c3, ... (k = log2 of the stride), with pooled levels.
+    """A network's maps under the names c2, c3, ... (k = log2 of the stride), with more levels.
 
     Args:
         network: gives one map per stride.
         num_pooled_levels: levels above its last map, max-pooled from it in succession.
+        conv_levels: (1x1 channels, 3x3 channels) of each level above its last map.
+        conv_levels_norm: see :class:`ConvLevel`.
     """
 
-    def __init__(self, network: Backbone, num_pooled_levels: int = 0):
+    def __init__(
+        self,
+        network: Backbone,
+        num_pooled_levels: int = 0,
+        conv_levels: Sequence[tuple[int, int]] = (),
+        conv_levels_norm: str = "",
+    ):
         super().__init__()
+        if num_pooled_levels and conv_levels:
+            raise ValueError(
+                "MODEL.BOTTOM_UP.NUM_POOLED_LEVELS and CONV_LEVELS both add levels above the last "
+                "map: set one of them"
+            )
         self.network = network
         shapes = network.output_shape()
         self.in_features = sorted(shapes, key=lambda name: shapes[name].stride)
         maps = [shapes[name] for name in self.in_features]
-        for _ in range(num_pooled_levels):
-            maps.append(ShapeSpec(channels=maps[-1].channels, stride=2 * maps[-1].stride))
+        top = f"c{int(math.log2(maps[-1].stride))}"
+        self.added_levels = nn.ModuleList(nn.MaxPool2d(2) for _ in range(num_pooled_levels))
+        channels = maps[-1].channels
+        for mid_channels, out_channels in conv_levels:
+            self.added_levels.append(
+                ConvLevel(channels, mid_channels, out_channels, conv_levels_norm)
+            )
+            channels = out_channels
+        widths = [out_channels for _, out_channels in conv_levels] or [channels] * num_pooled_levels
+        for width in widths:
+            maps.append(ShapeSpec(channels=width, stride=2 * maps[-1].stride))
         self._output_shape = {f"c{int(math.log2(shape.stride))}": shape for shape in maps}
-        self.num_pooled_levels = num_pooled_levels
-        names = list(self._output_shape)
-        pooled = names[len(self.in_features) :]
-        self.sources = {name: names[len(self.in_features) - 1] for name in pooled}
+        pooled = list(self._output_shape)[len(self.in_features) :] if num_pooled_levels else []
+        self.sources = {name: top for name in pooled}
 
     @property
     def size_divisibility(self) -> int:
@@ -45,8 +93,8 @@ class BottomUp(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.network(images)
         maps = [features[name] for name in self.in_features]
-        for _ in range(self.num_pooled_levels):
-            maps.append(F.max_pool2d(maps[-1], kernel_size=2, stride=2))
+        for level in self.added_levels:
+            maps.append(level(maps[-1]))
         return dict(zip(self._output_shape, maps, strict=True))
 
 
@@ -86,5 +134,10 @@ class PyramidBackbone(Backbone):
 def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackbone:
     """Build MODEL.BOTTOM_UP.NAME and MODEL.NECK.NAME into one backbone."""
     network = BACKBONE_REGISTRY.get(cfg.MODEL.BOTTOM_UP.NAME)(cfg, input_shape)
-    bottom_up = BottomUp(network, cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS)
+    bottom_up = BottomUp(
+        network,
+        num_pooled_levels=cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS,
+        conv_levels=cfg.MODEL.BOTTOM_UP.CONV_LEVELS,
+        conv_levels_norm=cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM,
+    )
     return PyramidBackbone(bottom_up, build_neck(cfg, bottom_up.output_shape()))

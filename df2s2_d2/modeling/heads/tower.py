@@ -7,10 +7,10 @@ import math
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import Conv2d, ShapeSpec, get_norm
-from fvcore.nn import weight_init
 from torch import Tensor, nn
 
 from df2s2_d2.modeling.heads.build import HEAD_REGISTRY, HeadOutputs
+from df2s2_d2.modeling.layers import xavier_conv
 
 
 class ConvTower(nn.Module):
@@ -76,20 +76,6 @@ class ConvTower(nn.Module):
             self.convs(self.entries[entry](x))
             for entry, x in zip(self.entry_of_level, features, strict=True)
         ]
-
-
-def xavier_conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> Conv2d:
-    """A size-keeping convolution, xavier-filled as all new layers of both papers are."""
-    conv = Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        padding=kernel_size // 2,
-        bias=not kwargs.get("norm"),
-        **kwargs,
-    )
-    weight_init.c2_xavier_fill(conv)
-    return conv
 
 
 @HEAD_REGISTRY.register()

@@ -6,10 +6,10 @@ import math
 
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ShapeSpec, get_norm
-from fvcore.nn import weight_init
+from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
+from df2s2_d2.modeling.layers import xavier_conv
 from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
 
 ACTIVATIONS = {"": nn.Identity, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
@@ -116,12 +116,9 @@ class FFP(Neck):
         )
         channels = [out_channels or shape.channels for shape in shapes]
         self.projections = nn.ModuleList(
-            Conv2d(shape.channels, out_channels, 1) if out_channels else nn.Identity()
+            xavier_conv(shape.channels, out_channels, 1) if out_channels else nn.Identity()
             for shape in shapes
         )
-        for projection in self.projections:
-            if out_channels:
-                weight_init.c2_xavier_fill(projection)
         self.pool_kernel_size = pool_kernel_size
 
         strides = [shape.stride for shape in shapes]

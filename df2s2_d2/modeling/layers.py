@@ -1,0 +1,37 @@
+"""Layers that necks, heads and bottom-up networks have in common."""
+
+from __future__ import annotations
+
+from detectron2.layers import Conv2d
+from fvcore.nn import weight_init
+
+
+def xavier_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    **kwargs,
+) -> Conv2d:
+    """A convolution padded to keep the map's size (but for its stride).
+
+    It is xavier-filled as all new layers of both papers are, and has a bias unless a norm follows.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, dilation: of the convolution.
+        kwargs: ``norm`` and ``activation`` of detectron2's Conv2d.
+    """
+    conv = Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        bias=not kwargs.get("norm"),
+        **kwargs,
+    )
+    weight_init.c2_xavier_fill(conv)
+    return conv

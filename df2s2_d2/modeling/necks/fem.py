@@ -1,0 +1,137 @@
+"""Feature enhance module (DSFD §3.2), and the modules it is compared with in DSFD's table 6."""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+
+import torch.nn.functional as F
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from df2s2_d2.modeling.layers import xavier_conv
+from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
+from df2s2_d2.modeling.necks.context_branches import (
+    ReleasedBranches,
+    SingleBranches,
+    SmoothingConv,
+    StackedBranches,
+)
+
+FUSIONS = {"product": operator.mul, "sum": operator.add, "none": None}
+
+
+class Fusion(nn.Module):
+    """Fuse a map with the one above it, after a 1x1 convolution on each; rectified.
+
+    Args:
+        channels: of the map and of the result.
+        upper_channels: of the map above; None fuses nothing.
+        operation: how two maps of one shape become one.
+    """
+
+    def __init__(self, channels: int, upper_channels: int | None, operation):
+        super().__init__()
+        self.current = xavier_conv(channels, channels, 1)
+        self.upper = xavier_conv(upper_channels, channels, 1) if upper_channels else None
+        self.operation = operation
+
+    def forward(self, current: Tensor, upper: Tensor | None) -> Tensor:
+        """
+        Args:
+            current: (N, channels, H, W).
+            upper: (N, upper_channels, h, w), enlarged to H x W.
+
+        Returns:
+            (N, channels, H, W).
+        """
+        fused = self.current(current)
+        if self.upper is not None:
+            enlarged = F.interpolate(self.upper(upper), size=fused.shape[-2:], mode="bilinear")
+            fused = self.operation(fused, enlarged)
+        return F.relu(fused)
+
+
+@NECK_REGISTRY.register()
+class FEM(Neck):
+    """Fuse each map with the one above it, then look at it with several receptive fields.
+
+    Args:
+        input_shape: of the bottom-up maps.
+        fusion: "product" (FEM), "sum" (FPN) or "none" (RFB).
+        fused_features: names of the maps that are fused with the one above; empty = all.
+        cascade: whether the fused map, not the bottom-up map, goes on to the level below.
+        branches: "stacked" (FEM), "single" (RFB), "smoothing" (FPN) or "released".
+        dilation, split_input: see :class:`StackedBranches`.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        input_shape: dict[str, ShapeSpec],
+        fusion: str = "product",
+        fused_features: tuple[str, ...] = (),
+        cascade: bool = False,
+        branches: str = "stacked",
+        dilation: int = 3,
+        split_input: bool = False,
+    ):
+        super().__init__()
+        self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
+        shapes = [input_shape[name] for name in self.in_features]
+        if fusion not in FUSIONS:
+            raise ValueError(f"MODEL.FEM.FUSION must be one of {sorted(FUSIONS)}, found {fusion!r}")
+        if unknown := sorted(set(fused_features) - set(self.in_features[:-1])):
+            raise ValueError(
+                f"MODEL.FEM.FUSED_FEATURES names {unknown}, but the maps with one above them are "
+                f"{self.in_features[:-1]}"
+            )
+        self.cascade = cascade
+        self.fusions = nn.ModuleList()
+        for name, shape, upper in zip(self.in_features, shapes, [*shapes[1:], None], strict=True):
+            is_fused = upper is not None and (not fused_features or name in fused_features)
+            upper_channels = upper.channels if is_fused and fusion != "none" else None
+            self.fusions.append(Fusion(shape.channels, upper_channels, FUSIONS[fusion]))
+
+        makers = {
+            "stacked": partial(StackedBranches, dilation=dilation, split_input=split_input),
+            "single": SingleBranches,
+            "smoothing": SmoothingConv,
+            "released": ReleasedBranches,
+        }
+        if branches not in makers:
+            raise ValueError(
+                f"MODEL.FEM.BRANCHES must be one of {sorted(makers)}, found {branches!r}"
+            )
+        self.branches = nn.ModuleList(makers[branches](shape.channels) for shape in shapes)
+        self._output_shape = {
+            f"p{name[1:]}": ShapeSpec(channels=level.out_channels, stride=shape.stride)
+            for name, shape, level in zip(self.in_features, shapes, self.branches, strict=True)
+        }
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        return {
+            "input_shape": input_shape,
+            "fusion": cfg.MODEL.FEM.FUSION,
+            "fused_features": tuple(cfg.MODEL.FEM.FUSED_FEATURES),
+            "cascade": cfg.MODEL.FEM.CASCADE,
+            "branches": cfg.MODEL.FEM.BRANCHES,
+            "dilation": cfg.MODEL.FEM.DILATION,
+            "split_input": cfg.MODEL.FEM.SPLIT_INPUT,
+        }
+
+    def output_shape(self) -> dict[str, ShapeSpec]:
+        return self._output_shape
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        maps = [features[name] for name in self.in_features]
+        fused: list[Tensor] = []
+        upper = None
+        for current, fusion in zip(reversed(maps), reversed(self.fusions), strict=True):
+            fused.append(fusion(current, upper))
+            upper = fused[-1] if self.cascade else current
+        enhanced = [branch(x) for branch, x in zip(self.branches, reversed(fused), strict=True)]
+        return dict(zip(self._output_shape, enhanced, strict=True))
