@@ -2,7 +2,7 @@
 """Turn the benchmarks' JSON into Markdown tables.
 
 python -m benchmarks.make_table output/gpu/inference.json   # print tables
-python -m benchmarks.make_table --update                    # benchmarks/results into README.md
+python -m benchmarks.make_table --update                    # benchmarks/results into the pages
 """
 
 from __future__ import annotations
@@ -15,31 +15,40 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-README, RESULTS = FOLDER / "README.md", FOLDER / "results"
+RESULTS = FOLDER / "results"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-# What the README shows, in this order: a file of results/ and the heading above its table.
-SECTIONS = {
-    "inference_gpu.json": "Inference on a GPU",
-    "training_gpu.json": "Training steps on a GPU",
-    "short_training_gpu.json": "A short training on a GPU",
-    "matching_gpu.json": "Matching on a GPU",
-    "matching_cpu.json": "Matching on a CPU",
+# What a page shows between those marks, in this order: a file of results/ and its heading.
+PAGES = {
+    FOLDER / "README.md": {
+        "inference_gpu.json": "Inference on a GPU",
+        "training_gpu.json": "Training steps on a GPU",
+        "short_training_gpu.json": "A short training on a GPU",
+        "matching_gpu.json": "Matching on a GPU",
+        "matching_cpu.json": "Matching on a CPU",
+    },
+    FOLDER.parent / "MODEL_ZOO.md": {
+        "complexity.json": "Parameters and operations",
+    },
 }
 
 
 def to_markdown(document: dict[str, Any]) -> str:
-    """A line about the machine and a table of the results of one benchmark."""
+    """A line about the conditions and a table of the results of one benchmark."""
     tables = {
         "inference": _inference_table,
         "training": _training_table,
+        "complexity": _complexity_table,
         "matching": _matching_table,
         "short_training": _short_training_table,
     }
-    environment = document["environment"]
+    environment, settings = document["environment"], document["settings"]
+    table = tables[document["benchmark"]](document["results"])
+    if document["benchmark"] == "complexity":  # the same on every machine
+        return f"One image of {settings['height']} x {settings['width']} pixels\n\n{table}"
     machine = f"{environment['device']}, torch {environment['torch']}"
     if environment["device_type"] == "cpu":
         machine += f", {environment['cpu_threads']} threads"
-    return f"{machine}\n\n{tables[document['benchmark']](document['results'])}"
+    return f"{machine}\n\n{table}"
 
 
 def _inference_table(results: list[dict[str, Any]]) -> str:
@@ -104,6 +113,20 @@ def _short_training_table(results: dict[str, Any]) -> str:
     return _table(["figure", "value"], rows)
 
 
+def _complexity_table(results: list[dict[str, Any]]) -> str:
+    header = ["config", "parameters, training", "parameters, inference", "GMAC"]
+    rows = [
+        [
+            f"`{row['config']}`",
+            f"{row['parameters'] / 1e6:.1f} M",
+            f"{row['inference_parameters'] / 1e6:.1f} M",
+            f"{row['macs'] / 1e9:.1f}",
+        ]
+        for row in results
+    ]
+    return _table(header, rows)
+
+
 def _number(value: float | None) -> str:
     """Three significant digits; whole numbers above that; nothing for what was not measured."""
     if value is None:
@@ -116,10 +139,10 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def results_section(folder: Path) -> str:
-    """The README's section: a table for every measured benchmark, a plain word for the others."""
+def results_section(folder: Path, sections: dict[str, str]) -> str:
+    """A page's section: a table for every measured benchmark, a plain word for the others."""
     parts = []
-    for name, heading in SECTIONS.items():
+    for name, heading in sections.items():
         file = folder / name
         text = "Not yet measured."
         if file.exists():
@@ -128,11 +151,11 @@ def results_section(folder: Path) -> str:
     return "\n".join(parts)
 
 
-def updated_readme(readme: str, folder: Path) -> str:
-    """The README's text with the section between its two markers made anew."""
-    before, rest = readme.split(BEGIN)
+def updated_page(page: str, folder: Path, sections: dict[str, str]) -> str:
+    """A page's text with the section between its two markers made anew."""
+    before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{results_section(folder)}{END}{after}"
+    return f"{before}{BEGIN}\n{results_section(folder, sections)}{END}{after}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -141,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("files", nargs="*", type=Path, help="JSON of benchmarks")
-    parser.add_argument("--update", action="store_true", help="rewrite the README's results")
+    parser.add_argument("--update", action="store_true", help="rewrite the results on the pages")
     args = parser.parse_args(arguments)
     for file in args.files:
         try:
@@ -150,8 +173,9 @@ def main(arguments: list[str] | None = None) -> None:
         except (OSError, ValueError, KeyError) as error:
             sys.exit(f"make_table: {file} is not a readable result of a benchmark: {error!r}")
     if args.update:
-        readme = README.read_text(encoding="utf-8")
-        README.write_text(updated_readme(readme, RESULTS), encoding="utf-8")
+        for path, sections in PAGES.items():
+            page = path.read_text(encoding="utf-8")
+            path.write_text(updated_page(page, RESULTS, sections), encoding="utf-8")
 
 
 if __name__ == "__main__":

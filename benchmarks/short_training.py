@@ -20,7 +20,7 @@ from detectron2.utils.logger import setup_logger
 from benchmarks.common import choose_device, report
 from benchmarks.make_table import to_markdown
 from df2s2_d2 import load_config
-from df2s2_d2.engine import Trainer, check_inputs, describe_protocol
+from df2s2_d2.engine import Trainer, check_inputs, protocol_of
 
 WARMUP_SHARE = 0.25  # of the iterations, left out of the speed
 
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         metrics = read_metrics(Path(folder) / "metrics.json")
     results = {
         **summarize_run(metrics, cfg.SOLVER.IMS_PER_BATCH, device),
-        "protocol": describe_protocol(cfg),
+        "protocol": protocol_of(cfg).describe(),
     }
     document = report("short_training", args, device, results)
     print(to_markdown(document))

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.modeling import build_model
 
-from benchmarks import inference, make_table, matching, models, training
+from benchmarks import complexity, inference, make_table, matching, models, training
 from benchmarks.common import relative_difference, summarize_seconds, time_alternating
+from df2s2_d2 import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = str(ROOT / "configs/DF2S2/small/Base-R18.yaml")
@@ -165,14 +167,44 @@ def test_summaries_of_timings():
     assert relative_difference([2.0, 4.0, 3.0], [3.3, 3.3, 3.3]) == pytest.approx(0.1)
 
 
-def test_readme_shows_the_committed_results():
-    readme = make_table.README.read_text(encoding="utf-8")
-    assert make_table.updated_readme(readme, make_table.RESULTS) == readme
+@pytest.mark.parametrize("path", make_table.PAGES, ids=lambda path: path.name)
+def test_pages_show_the_committed_results(path):
+    page = path.read_text(encoding="utf-8")
+    assert make_table.updated_page(page, make_table.RESULTS, make_table.PAGES[path]) == page
 
 
 def test_results_that_do_not_exist_are_called_unmeasured(tmp_path):
-    section = make_table.results_section(tmp_path)
-    assert section.count("Not yet measured.") == len(make_table.SECTIONS)
+    section = make_table.results_section(tmp_path, {"a.json": "A", "b.json": "B"})
+    assert section.count("Not yet measured.") == 2
+
+
+def test_complexity_counts_what_a_tiny_network_computes(tmp_path):
+    output = tmp_path / "complexity.json"
+    complexity.main([SMALL, "--height", "100", "--width", "128", "--output", str(output)])
+    (row,) = read_json(output)["results"]
+    detector = build_model(load_config(SMALL))
+    counts = [parameter.numel() for parameter in detector.parameters()]
+    assert row["parameters"] == sum(counts)
+    mask_predictor = 64 * 9 + 1
+    assert row["inference_parameters"] == sum(counts) - mask_predictor
+    assert row["config"] == "DF2S2/small/Base-R18"
+    # The predictors alone, on cells of strides 4 to 128 of the padded 128 x 128 pixels.
+    cells = sum((128 >> level) ** 2 for level in range(2, 8))
+    predictors = cells * 64 * 9 * (6 + 24)
+    assert predictors < row["macs"] == complexity.count_macs(detector, 128, 128)
+    assert make_table.to_markdown(read_json(output)).startswith("One image of 100 x 128 pixels")
+
+
+def test_a_first_shot_costs_nothing_at_inference():
+    config = str(ROOT / "configs/DSFD/Base-DSFD.yaml")
+    small = ["MODEL.DEVICE", "cpu", "MODEL.RESNETS.RES2_OUT_CHANNELS", 16]
+    small += ["MODEL.RESNETS.STEM_OUT_CHANNELS", 8, "MODEL.RESNETS.WIDTH_PER_GROUP", 4]
+    two, one = (
+        build_model(load_config(config, [*small, "MODEL.FIRST_SHOT.ENABLED", enabled]))
+        for enabled in (True, False)
+    )
+    assert two.first_shot is not None and one.first_shot is None
+    assert complexity.count_macs(two, 128, 192) == complexity.count_macs(one, 128, 192)
 
 
 def test_gpu_script_reports_every_failing_step(tmp_path):
