@@ -50,14 +50,13 @@ def draw_body(pen: Painter, rng: np.random.Generator, skin: Colour, roll: float)
 
 
 def occlude_with_pole(pen: Painter, rng: np.random.Generator, share: float, width: float) -> None:
-    """A post in front of one side of the head."""
-    side = pick(rng, (-1, 1))
+    """A post in front of the head that leaves some of both cheeks."""
     colour = scaled(pick(rng, CLOTH_COLOURS), rng.uniform(0.4, 0.9))
-    edge = side * width * (1 - 2 * share)
-    outer = edge + side * (2 * share * width + rng.uniform(0.1, 0.4))
+    middle = rng.uniform(-0.7, 0.7) * width * (1 - share)
+    left, right = middle - share * width, middle + share * width
     slant = rng.uniform(-0.12, 0.12)
     for start, end, shade in ((0, 1, 1.0), (0.1, 0.35, 1.35), (0.7, 1, 0.7)):
-        a, b = edge + (outer - edge) * start, edge + (outer - edge) * end
+        a, b = left + (right - left) * start, left + (right - left) * end
         corners = [(a - 3 * slant, -3), (b - 3 * slant, -3), (b + 8 * slant, 8), (a + 8 * slant, 8)]
         pen.polygon(np.array(corners), scaled(colour, shade))
 
@@ -96,20 +95,21 @@ def occlude_with_hand(pen: Painter, rng: np.random.Generator, share: float, widt
 
 
 def occlude_with_leaves(pen: Painter, rng: np.random.Generator, share: float, width: float) -> None:
-    """A bush or plant that grows over the head from one side or from below."""
+    """A branch across the head."""
     green = mixed((52, 112, 62), (120, 146, 60), rng.random())
-    direction = pick(rng, (0.0, np.pi / 2, np.pi))
-    toward = np.array([np.cos(direction), np.sin(direction)])
-    across = np.array([-toward[1], toward[0]])
-    # Leaf centres start where the covered share of the head begins.
-    begin = (1 - 2 * share) * (width if abs(toward[0]) > 0.5 else 1.0) + 0.3
-    for depth in np.arange(begin + 1.0, begin - 0.05, -0.33):
-        for offset in np.arange(-1.3, 1.31, 0.4):
-            centre = toward * (depth + rng.uniform(-0.1, 0.1)) + across * (
-                offset + rng.uniform(-0.1, 0.1)
+    direction = rng.uniform(-0.5, 0.5) + pick(rng, (0.0, np.pi / 2))
+    along = np.array([np.cos(direction), np.sin(direction)])
+    across = np.array([-along[1], along[0]])
+    # Leaves reach about a quarter of their length beyond the line of their centres.
+    half = max(share * (1.0 if abs(along[0]) > 0.5 else width) - 0.1, 0.0)
+    middle = rng.uniform(-0.5, 0.5) * (1 - share)
+    for offset in middle + np.linspace(-half, half, 2 + int(half / 0.17)):
+        for place in np.arange(-1.7, 1.71, 0.34):
+            centre = along * (place + rng.uniform(-0.1, 0.1)) + across * (
+                offset + rng.uniform(-0.05, 0.05)
             )
             colour = scaled(green, rng.uniform(0.65, 1.3))
-            pen.ellipse(tuple(centre), (0.42, 0.24), colour, rng.uniform(0, np.pi))
+            pen.ellipse(tuple(centre), (0.4, 0.22), colour, rng.uniform(0, np.pi))
 
 
 OCCLUDERS = (occlude_with_pole, occlude_with_sign, occlude_with_hand, occlude_with_leaves)

@@ -46,6 +46,7 @@ def add_df2s2_config(cfg: CN) -> None:
     _add_input_config(cfg)
     _add_pyramid_config(cfg)
     _add_detector_config(cfg)
+    _add_test_config(cfg)
     # The figure, as metrics.json names it, whose best model is kept as model_best.pth.
     cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
 
@@ -76,7 +77,7 @@ def _add_input_config(cfg: CN) -> None:
 def _add_pyramid_config(cfg: CN) -> None:
     # Bottom-up network: a name in detectron2's BACKBONE_REGISTRY. Its maps are called c2, c3, ...
     cfg.MODEL.BOTTOM_UP = CN({"NAME": "build_resnet_backbone"})
-    # ImageNet weights of a ResNet in torchvision's layout, a path, "" = none.
+    # ImageNet weights for it, a path, "" = none: torchvision's ResNets and VGG16, timm's networks.
     cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
     # Levels added above the last bottom-up map by max-pooling it again and again.
     cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS = 0
@@ -85,6 +86,16 @@ def _add_pyramid_config(cfg: CN) -> None:
     cfg.MODEL.BOTTOM_UP.CONV_LEVELS = []
     # Norm behind these convolutions, "" = none.
     cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM = "BN"
+
+    # build_vgg16_backbone. Channels of conv1; those of the other layers are multiples of it.
+    cfg.MODEL.VGG = CN({"WIDTH": 64})
+    # Dilation, and padding, of fc6's 3x3 convolution.
+    cfg.MODEL.VGG.FC6_DILATION = 3
+    # Initial scales of the L2 norms of conv3_3, conv4_3 and conv5_3; [] = no L2 norm.
+    cfg.MODEL.VGG.L2_NORM_SCALES = [10.0, 8.0, 5.0]
+
+    # build_timm_backbone: a name in timm.list_models(), and the strides of the maps it gives.
+    cfg.MODEL.TIMM = CN({"NAME": "", "STRIDES": [4, 8, 16, 32]})
 
     # Neck: a name in NECK_REGISTRY ("FFP", "FPN", ...), and the bottom-up maps it reads.
     cfg.MODEL.NECK = CN({"NAME": "FFP", "IN_FEATURES": ["c2", "c3", "c4", "c5"]})
@@ -191,3 +202,26 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
     # Weight of the mask loss (lambda 2 of DF²S² eq. 2).
     shot.WEAK_MASK.LOSS_WEIGHT = 0.05
     return shot
+
+
+def _add_test_config(cfg: CN) -> None:
+    # Test-time augmentation of any detector, on with TEST.AUG.ENABLED. Images are resized from
+    # their originals, so INPUT.MIN_SIZE_TEST has no effect; a TEST.AUG.MAX_SIZE of 0 is no limit.
+
+    # Sizes to look at each image in: SHORT_SIDE in pixels, or FACTOR of the original size; with
+    # FLIP: True also mirrored; detections with sqrt(area) between MIN_FACE and MAX_FACE pixels of
+    # the original image are kept. Such as [{FACTOR: 1.0, FLIP: True}, {FACTOR: 0.5, MIN_FACE: 30}].
+    # [] = short sides TEST.AUG.MIN_SIZES, all mirrored with TEST.AUG.FLIP.
+    cfg.TEST.AUG.SCALES = []
+    # How detections of all sizes are merged: "box_voting", or "nms" by the model's own threshold.
+    cfg.TEST.AUG.MERGE = "box_voting"
+    # From this IoU on, boxes vote for one mean box.
+    cfg.TEST.AUG.VOTE_IOU = 0.3
+    # Whether a box stays that none other voted with.
+    cfg.TEST.AUG.KEEP_SINGLE_VOTES = True
+    # Most pixels, height x width after padding, that the model gets at once, and what becomes of
+    # images enlarged beyond: "tile" or "skip". Images that are not enlarged are always tiled.
+    cfg.TEST.AUG.MAX_PIXELS = 4_000_000
+    cfg.TEST.AUG.OVER_BUDGET = "tile"
+    # Overlap of tiles in pixels; what is smaller than 3/4 of it is seen whole in one of them.
+    cfg.TEST.AUG.TILE_OVERLAP = 256

@@ -12,7 +12,7 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
-from df2s2_d2.data.augmentation import build_augmentations, centres_inside
+from df2s2_d2.data.augmentation import build_augmentations, centres_inside, sizes_inside
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +23,10 @@ class FaceDatasetMapper:
     """Read an image, augment it together with its boxes, and make tensors of both.
 
     After the augmentations a face is kept if its centre is inside the image; it is clipped, and
-    dropped if a side is then shorter than ``min_face_size``. So boxes are never degenerate, which
-    matching relies on. A face whose centre was cropped away is background, as in FAN. Regions to
-    be ignored are clipped and kept as far as they show.
+    dropped if a side is then shorter than ``min_face_size`` or shows less than
+    ``min_original_face_size`` pixels of the image as it was before. So boxes are never degenerate,
+    which matching relies on. A face whose centre was cropped away is background, as in FAN.
+    Regions to be ignored are clipped and kept as far as they show.
     """
 
     @configurable
@@ -37,6 +38,7 @@ class FaceDatasetMapper:
         image_format: str,
         invalid_faces: str,
         min_face_size: float,
+        min_original_face_size: float = 0.0,
     ) -> None:
         """
         Args:
@@ -46,6 +48,7 @@ class FaceDatasetMapper:
             invalid_faces: what boxes marked ``iscrowd`` are: "ignore" = regions that stay out of
                 the loss, "face", or "drop" = background.
             min_face_size: pixels of the augmented image.
+            min_original_face_size: pixels of the image that was read.
 
         Raises:
             ValueError: if ``invalid_faces`` is none of these.
@@ -60,6 +63,7 @@ class FaceDatasetMapper:
         self.image_format = image_format
         self.invalid_faces = invalid_faces
         self.min_face_size = min_face_size
+        self.min_original_face_size = min_original_face_size
         mode = "training" if is_train else "inference"
         logger.info("Augmentations used in %s: %s", mode, self.augmentations)
 
@@ -72,6 +76,7 @@ class FaceDatasetMapper:
             "image_format": cfg.INPUT.FORMAT,
             "invalid_faces": cfg.DATASETS.INVALID_FACES,
             "min_face_size": cfg.INPUT.MIN_FACE_SIZE,
+            "min_original_face_size": cfg.INPUT.MIN_ORIGINAL_FACE_SIZE,
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
@@ -109,12 +114,10 @@ class FaceDatasetMapper:
                 f"{record['file_name']} has no annotations: its data set is for testing, "
                 "take it out of DATASETS.TRAIN."
             )
-        faces, regions = self._split(dataset_dict["annotations"], image.shape[:2])
+        faces, regions = self.split(dataset_dict["annotations"], image.shape[:2])
         inputs = T.AugInput(image, boxes=faces)
-        transforms = self.augmentations(inputs)
+        faces, regions = self.augment(inputs, regions)
         image_size = inputs.image.shape[:2]
-        faces = self._keep_faces(inputs.boxes, image_size)
-        regions = _clip(transforms.apply_box(regions), image_size)
 
         record["image"] = _to_tensor(inputs.image)
         record["instances"] = Instances(
@@ -125,10 +128,18 @@ class FaceDatasetMapper:
         record["ignore_regions"] = torch.as_tensor(regions, dtype=torch.float32)
         return record
 
-    def _split(
+    def split(
         self, annotations: list[dict[str, Any]], image_size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Faces (N, 4) and regions to be ignored (G, 4), both clipped to the image."""
+        """Tell faces from regions to be ignored.
+
+        Args:
+            annotations: of one image, in detectron2's standard format.
+            image_size: height and width of the image.
+
+        Returns:
+            Faces (N, 4) and regions (G, 4), float32 corners in pixels, clipped to the image.
+        """
         boxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float32)
         boxes = boxes.reshape(-1, 4)
         modes = np.array([annotation["bbox_mode"] for annotation in annotations])
@@ -142,11 +153,38 @@ class FaceDatasetMapper:
         faces, regions = _clip(boxes[~invalid], image_size), _clip(boxes[invalid], image_size)
         return faces, regions if self.invalid_faces == "ignore" else regions[:0]
 
-    def _keep_faces(self, boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    def augment(self, inputs: T.AugInput, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Apply the augmentations, and keep the faces to be trained on.
+
+        Args:
+            inputs: image and faces; changed in place.
+            regions: (G, 4) to be ignored.
+
+        Returns:
+            Faces and regions, corners in pixels of the augmented image.
+        """
+        originals = inputs.boxes
+        transforms = self.augmentations(inputs)
+        image_size = inputs.image.shape[:2]
+        faces = self._keep_faces(originals, inputs.boxes, image_size)
+        return faces, _clip(transforms.apply_box(regions), image_size)
+
+    def _keep_faces(
+        self, originals: np.ndarray, boxes: np.ndarray, image_size: tuple[int, int]
+    ) -> np.ndarray:
         height, width = image_size
         window = np.array([[0, 0, width, height]])
-        boxes = _clip(boxes[centres_inside(boxes, window)[0]], image_size)
-        return boxes[(boxes[:, 2:] - boxes[:, :2] >= self.min_face_size).all(axis=1)]
+        shown = sizes_inside(boxes, window)[0]
+        # Shown pixels of the original image = shown x original size / size, without dividing by 0.
+        large_enough = (
+            shown * _sizes(originals) >= self.min_original_face_size * _sizes(boxes)
+        ) & (shown >= self.min_face_size)
+        kept = centres_inside(boxes, window)[0] & large_enough.all(axis=1)
+        return _clip(boxes[kept], image_size)
+
+
+def _sizes(boxes: np.ndarray) -> np.ndarray:
+    return boxes[:, 2:] - boxes[:, :2]
 
 
 def _clip(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

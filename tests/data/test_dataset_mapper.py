@@ -124,6 +124,28 @@ def test_min_face_size_counts_pixels_after_the_transforms(record):
     assert boxes_of(make_mapper([halve], min_face_size=5.1)(record)) == []
 
 
+def test_min_original_face_size_counts_shown_pixels_before_the_resize(record):
+    record["annotations"] = [
+        annotation([20, 10, 28, 18]),  # 8 × 8
+        annotation([30, 10, 37.9, 30]),  # narrower
+        annotation([8, 20, 21, 36]),  # cut to 9 pixels of its width
+        annotation([6, 20, 20, 36]),  # cut to 8
+        annotation([5, 20, 19.9, 36]),  # cut to less
+    ]
+    enlarge = [
+        T.CropTransform(12, 4, 36, 36),
+        T.ResizeTransform(36, 36, 360, 180),
+        T.HFlipTransform(180),
+    ]
+    result = make_mapper(enlarge, min_original_face_size=8.0)(record)
+    np.testing.assert_allclose(
+        boxes_of(result),
+        [[100, 60, 140, 140], [135, 160, 180, 320], [140, 160, 180, 320]],
+        rtol=1e-6,
+    )
+    assert len(make_mapper(enlarge)(record)["instances"]) == 5
+
+
 def test_images_without_faces(record):
     record["annotations"] = []
     result = make_mapper([RandomSquareCrop(0.3, 1.0), T.Resize(32), T.RandomFlip()])(record)
@@ -185,6 +207,48 @@ def test_kept_faces_are_those_that_show_at_least_to_their_centre(tmp_path):
         else:
             assert next(kept, None) is None
     assert num_kept > 40
+
+
+def test_anchor_sampling_moves_faces_and_ignored_regions_with_their_pixels(tmp_path):
+    """A red face, a green one too small to be trained on, and a blue region to be ignored."""
+    boxes = np.array([[60, 40, 84, 70], [130, 20, 135, 26], [100, 60, 160, 110]])
+    image = np.zeros((120, 180, 3), dtype=np.uint8)
+    for channel, (x1, y1, x2, y2) in enumerate(boxes):
+        image[y1:y2, x1:x2, channel] = 255
+    Image.fromarray(image).save(tmp_path / "painted.png")
+    record = {
+        "file_name": str(tmp_path / "painted.png"),
+        "annotations": [annotation(box, iscrowd=i == 2) for i, box in enumerate(boxes.tolist())],
+    }
+    cfg = get_cfg()
+    add_df2s2_config(cfg)
+    cfg.MODEL.PIXEL_MEAN = [7.0, 7.0, 7.0]
+    cfg.INPUT.FORMAT = "RGB"
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.ANCHOR_SAMPLING.ENABLED = True
+    cfg.INPUT.ANCHOR_SAMPLING.PROBABILITY = 0.8
+    cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [32, 64]
+    cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 8.0
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 256
+    mapper = FaceDatasetMapper(cfg, is_train=True)
+    np.random.seed(0)
+    num_faces = num_padded = num_regions = 0
+    for _ in range(60):
+        result = mapper(record)
+        assert result["image"].shape == (3, 256, 256)
+        red, _, blue = result["image"].numpy()
+        num_padded += (result["image"] == 7).all(dim=0).any().item()
+        for channel, shown in ((red, boxes_of(result)), (blue, result["ignore_regions"].tolist())):
+            ys, xs = np.nonzero(channel > 127)
+            if not shown:
+                # Not in the crop, or by less than half.
+                assert len(xs) == 0 or channel is red
+                continue
+            painted = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            np.testing.assert_allclose(shown, [painted], atol=1.5)
+        num_faces += len(result["instances"])
+        num_regions += len(result["ignore_regions"])
+    assert num_faces > 50 and num_padded > 10 and num_regions > 20
 
 
 def test_test_mode_reads_and_resizes_only(record, image):

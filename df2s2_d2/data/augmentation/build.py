@@ -7,16 +7,20 @@ import sys
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
+from df2s2_d2.data.augmentation.anchor_sampling import AnchorSampling
 from df2s2_d2.data.augmentation.crops import RandomSquareCrop
 from df2s2_d2.data.augmentation.photometric import PhotometricDistortion
+from df2s2_d2.data.augmentation.random_choice import RandomChoice
 
 
 def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
-    """Build the augmentations of training (DF²S² §3.4) or the resizing of test images.
+    """Build the augmentations of training (DF²S² §3.4, DSFD §3.4) or the resizing of test images.
 
-    Training: square crop, resize, flip, photometric distortion, each by its own key under
-    ``INPUT``. Testing: the short side becomes ``MIN_SIZE_TEST`` (0 = original size,
-    whatever ``MAX_SIZE_TEST`` is). In both, a longest side of 0 means no limit.
+    Training: crop, resize, flip, photometric distortion, each by its own key under ``INPUT``.
+    The crop is anchor-based sampling with its probability, else a square crop. Testing: the short
+    side becomes ``MIN_SIZE_TEST`` (0 = original size, whatever ``MAX_SIZE_TEST`` is); with
+    ``TEST.AUG.ENABLED`` images keep their size, and the model resizes them. In both, a longest
+    side of 0 means no limit.
 
     Args:
         cfg: config with the keys of ``add_df2s2_config``.
@@ -30,16 +34,11 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     """
     inputs = cfg.INPUT
     if not is_train:
-        if inputs.MIN_SIZE_TEST == 0:
+        if inputs.MIN_SIZE_TEST == 0 or cfg.TEST.AUG.ENABLED:
             return []
         return [_resize_short_side(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, "choice")]
 
-    augmentations: list[T.Augmentation] = []
-    if inputs.CROP.ENABLED:
-        crop = inputs.SQUARE_CROP
-        augmentations.append(
-            T.RandomApply(RandomSquareCrop(crop.MIN_SCALE, crop.MAX_SCALE), crop.PROBABILITY)
-        )
+    augmentations = _build_crops(cfg)
     if inputs.RESIZE_SQUARE_TRAIN > 0:
         augmentations.append(T.Resize(inputs.RESIZE_SQUARE_TRAIN))
     else:
@@ -58,6 +57,34 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     if inputs.PHOTOMETRIC_DISTORTION:
         augmentations.append(PhotometricDistortion(inputs.FORMAT))
     return augmentations
+
+
+def _build_crops(cfg: CfgNode) -> list[T.Augmentation]:
+    inputs, crops = cfg.INPUT, []
+    if inputs.CROP.ENABLED:
+        crop = RandomSquareCrop(
+            inputs.SQUARE_CROP.MIN_SCALE,
+            inputs.SQUARE_CROP.MAX_SCALE,
+            inputs.SQUARE_CROP.WHOLE_SIDE_PROBABILITY,
+            inputs.MIN_ORIGINAL_FACE_SIZE,
+        )
+        crops.append(T.RandomApply(crop, inputs.SQUARE_CROP.PROBABILITY))
+    if not inputs.ANCHOR_SAMPLING.ENABLED:
+        return crops
+
+    probability = inputs.ANCHOR_SAMPLING.PROBABILITY
+    if not 0 <= probability <= 1:
+        raise ValueError(
+            f"INPUT.ANCHOR_SAMPLING.PROBABILITY: expected 0 to 1; found {probability}."
+        )
+    sampling = AnchorSampling(
+        inputs.ANCHOR_SAMPLING.ANCHOR_SIZES,
+        inputs.RESIZE_SQUARE_TRAIN,
+        # What the network sees there is nothing: normalisation makes it 0, as a batch's padding.
+        pad_value=cfg.MODEL.PIXEL_MEAN,
+        min_face_size=inputs.MIN_ORIGINAL_FACE_SIZE,
+    )
+    return [RandomChoice(sampling, T.AugmentationList(crops), probability)]
 
 
 def _resize_short_side(

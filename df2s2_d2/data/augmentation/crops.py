@@ -27,21 +27,45 @@ def centres_inside(boxes: np.ndarray, windows: np.ndarray) -> np.ndarray:
     return (after_start & before_end).all(axis=2)
 
 
+def sizes_inside(boxes: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Tell how much of each box shows in each window.
+
+    Args:
+        boxes: (N, 4) corners x1, y1, x2, y2 in pixels.
+        windows: (P, 4) corners, likewise.
+
+    Returns:
+        (P, N, 2) width and height in pixels; 0 or less where nothing shows.
+    """
+    start = np.maximum(boxes[:, :2], windows[:, None, :2])
+    end = np.minimum(boxes[:, 2:], windows[:, None, 2:])
+    return end - start
+
+
 class RandomSquareCrop(T.Augmentation):
-    """Random square crop as in FAN (DF²S² §3.4, "Aug." in tables 1 and 2).
+    """Random square crop as in FAN (DF²S² §3.4, "Aug." in tables 1 and 2) and in DSFD §3.4.
 
     The side is drawn once, continuous and uniform, so that its distribution does not depend on the
-    faces. Positions are drawn uniformly until one keeps a face; should none of them, as in images
-    without faces always, the crop shows background.
+    faces. Positions are drawn uniformly until one keeps a face that is large enough; should none
+    of them, a smaller face will do; should none of them either, as in images without faces always,
+    the crop shows background.
     """
 
-    def __init__(self, min_scale: float, max_scale: float) -> None:
+    def __init__(
+        self,
+        min_scale: float,
+        max_scale: float,
+        whole_side_prob: float = 0.0,
+        min_face_size: float = 0.0,
+    ) -> None:
         """
         Args:
             min_scale, max_scale: range of the side, as a share of the image's short side.
+            whole_side_prob: probability that the side is the whole short side instead.
+            min_face_size: a face is large enough if both its sides show at least this many pixels.
 
         Raises:
-            ValueError: unless 0 < min_scale <= max_scale <= 1.
+            ValueError: unless 0 < min_scale <= max_scale <= 1 and 0 <= whole_side_prob <= 1.
         """
         super().__init__()
         if not 0 < min_scale <= max_scale <= 1:
@@ -49,8 +73,15 @@ class RandomSquareCrop(T.Augmentation):
                 "INPUT.SQUARE_CROP: expected 0 < MIN_SCALE <= MAX_SCALE <= 1; "
                 f"found {min_scale} and {max_scale}."
             )
+        if not 0 <= whole_side_prob <= 1:
+            raise ValueError(
+                "INPUT.SQUARE_CROP.WHOLE_SIDE_PROBABILITY: expected 0 to 1; "
+                f"found {whole_side_prob}."
+            )
         self.min_scale = min_scale
         self.max_scale = max_scale
+        self.whole_side_prob = whole_side_prob
+        self.min_face_size = min_face_size
 
     def get_transform(self, image: np.ndarray, boxes: np.ndarray | None) -> T.CropTransform:
         """Draw a crop.
@@ -60,8 +91,10 @@ class RandomSquareCrop(T.Augmentation):
             boxes: (N, 4) corners of the faces in pixels; None = not known.
         """
         height, width = image.shape[:2]
-        side = round(min(height, width) * np.random.uniform(self.min_scale, self.max_scale))
-        side = max(side, 1)
+        scale = np.random.uniform(self.min_scale, self.max_scale)
+        if self.whole_side_prob > 0 and np.random.uniform() < self.whole_side_prob:
+            scale = 1.0
+        side = max(round(min(height, width) * scale), 1)
 
         corners = np.random.randint(
             (0, 0), (width - side + 1, height - side + 1), size=(_MAX_POSITIONS, 2)
@@ -69,7 +102,9 @@ class RandomSquareCrop(T.Augmentation):
         chosen = 0
         if boxes is not None:
             windows = np.concatenate([corners, corners + side], axis=1)
-            # The first position that keeps a face; the first of all if none does.
-            chosen = np.argmax(centres_inside(boxes, windows).any(axis=1))
+            kept = centres_inside(boxes, windows)
+            large_enough = (sizes_inside(boxes, windows) >= self.min_face_size).all(axis=2)
+            # The first position of the best kind.
+            chosen = np.argmax(kept.any(axis=1) + (kept & large_enough).any(axis=1).astype(int))
         x0, y0 = corners[chosen].tolist()
         return T.CropTransform(x0, y0, side, side, orig_w=width, orig_h=height)

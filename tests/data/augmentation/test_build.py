@@ -7,8 +7,11 @@ from detectron2.data import transforms as T
 
 from df2s2_d2.config import add_df2s2_config
 from df2s2_d2.data.augmentation import (
+    AnchorSampling,
     PhotometricDistortion,
+    RandomChoice,
     RandomSquareCrop,
+    SquareWindowTransform,
     build_augmentations,
 )
 
@@ -56,6 +59,59 @@ def test_share_of_cropped_images_follows_its_key(cfg):
     sizes = [output_size([crop], 40, 60) for _ in range(400)]
     assert set(sizes) == {(20, 20), (40, 60)}
     assert 0.19 < sizes.count((20, 20)) / len(sizes) < 0.31
+
+
+def test_two_fifths_of_the_crops_are_sampled_by_anchors(cfg):
+    cfg.INPUT.CROP.ENABLED = True
+    cfg.INPUT.SQUARE_CROP.WHOLE_SIDE_PROBABILITY = 0.25
+    cfg.INPUT.ANCHOR_SAMPLING.ENABLED = True
+    cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [2, 4]
+    cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 5.0
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 32
+    cfg.MODEL.PIXEL_MEAN = [1.0, 2.0, 3.0]
+    choice, resize, _ = build_augmentations(cfg, is_train=True)
+    assert isinstance(choice, RandomChoice)
+    sampling, crop = choice.first, choice.second.augs[0].aug
+    assert isinstance(sampling, AnchorSampling) and isinstance(crop, RandomSquareCrop)
+    assert (sampling.anchor_sizes, sampling.output_size) == ([2, 4], 32)
+    assert sampling.pad_value == (1.0, 2.0, 3.0)
+    assert (crop.whole_side_prob, crop.min_face_size, sampling.min_face_size) == (0.25, 5.0, 5.0)
+
+    np.random.seed(0)
+    boxes = np.array([[10, 10, 20, 20]], dtype=np.float32)
+    kinds = []
+    for _ in range(1000):
+        inputs = T.AugInput(np.zeros((40, 60, 3), dtype=np.uint8), boxes=boxes)
+        kinds.append(type(choice(inputs)))
+        resize(inputs)
+        assert inputs.image.shape == (32, 32, 3)
+    assert set(kinds) == {SquareWindowTransform, T.TransformList}
+    # 400 of 1,000, standard deviation 15
+    assert abs(kinds.count(SquareWindowTransform) - 400) < 4 * 15
+
+
+def test_anchor_sampling_alone_leaves_the_other_images_whole(cfg):
+    cfg.INPUT.ANCHOR_SAMPLING.ENABLED = True
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 32
+    choice = build_augmentations(cfg, is_train=True)[0]
+    np.random.seed(0)
+    assert {output_size([choice], 40, 60) for _ in range(30)} == {(40, 60), (40, 40)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("RESIZE_SQUARE_TRAIN", 0, "ANCHOR_SAMPLING needs INPUT.RESIZE_SQUARE_TRAIN above 0"),
+        ("ANCHOR_SAMPLING.PROBABILITY", 1.5, "PROBABILITY: expected 0 to 1; found 1.5"),
+        ("ANCHOR_SAMPLING.ANCHOR_SIZES", [32, 16], r"ANCHOR_SIZES.*found \[32, 16\]"),
+    ],
+)
+def test_impossible_anchor_sampling_is_told_by_key(cfg, key, value, message):
+    cfg.INPUT.ANCHOR_SAMPLING.ENABLED = True
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 640
+    cfg.merge_from_list([f"INPUT.{key}", value])
+    with pytest.raises(ValueError, match=message):
+        build_augmentations(cfg, is_train=True)
 
 
 def test_without_crop_the_short_side_is_drawn(cfg):

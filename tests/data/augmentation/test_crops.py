@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from detectron2.data import transforms as T
 
-from df2s2_d2.data.augmentation import RandomSquareCrop, centres_inside
+from df2s2_d2.data.augmentation import RandomSquareCrop, centres_inside, sizes_inside
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,15 @@ def test_centres_inside():
     assert centres_inside(boxes[:0], windows).shape == (3, 0)
 
 
+def test_sizes_inside():
+    boxes = np.array([[0, 0, 10, 10], [8, 4, 12, 20]])
+    windows = np.array([[0, 0, 10, 10], [5, 6, 50, 7]])
+    np.testing.assert_array_equal(
+        sizes_inside(boxes, windows), [[[10, 10], [2, 6]], [[5, 1], [4, 1]]]
+    )
+    assert (sizes_inside(boxes, np.array([[20, 20, 30, 30]])) <= 0).any(axis=2).all()
+
+
 @pytest.mark.parametrize("boxes", [None, np.array([[700, 100, 720, 130]], dtype=np.float32)])
 def test_sides_are_uniform_with_and_without_faces(boxes):
     windows = draw(RandomSquareCrop(0.3, 1.0), 400, 1000, boxes, times=3000)
@@ -66,6 +75,36 @@ def test_crops_of_images_with_faces_nearly_always_keep_one():
     assert centres_inside(boxes, corners).mean() > 0.98
 
 
+def test_a_share_of_the_crops_has_the_whole_short_side():
+    windows = draw(RandomSquareCrop(0.3, 0.9, whole_side_prob=0.2), 400, 1000, None, times=1000)
+    whole = windows[:, 2] == 400
+    # 200 of 1,000, standard deviation 13
+    assert abs(whole.sum() - 200) < 4 * 13
+    assert windows[~whole, 2].max() <= 360
+
+
+def test_crops_prefer_faces_that_show_enough_pixels():
+    """The large face lies in few of the positions that keep the small one."""
+    small, large = [300, 100, 306, 108], [900, 300, 940, 340]
+    boxes = np.array([small, large], dtype=np.float32)
+    shares = []
+    for min_face_size in (0.0, 8.0):
+        crop = RandomSquareCrop(0.6, 0.6, min_face_size=min_face_size)
+        windows = draw(crop, 400, 1000, boxes, times=200)
+        corners = np.concatenate([windows[:, :2], windows[:, :2] + windows[:, 2:]], axis=1)
+        kept = centres_inside(boxes, corners)
+        assert kept.any(axis=1).all()
+        shares.append(kept[:, 1].mean())
+        enough = sizes_inside(boxes, corners)[:, 1].min(axis=1) >= min_face_size
+        assert enough[kept[:, 1]].all()
+    # It is in 5 % of the positions: in one of 50 with a probability of 93 %.
+    assert shares[0] < 0.5 and shares[1] > 0.85
+    # Where there is no other, the small one will do.
+    windows = draw(RandomSquareCrop(0.6, 0.6, min_face_size=8.0), 400, 1000, boxes[:1], times=100)
+    corners = np.concatenate([windows[:, :2], windows[:, :2] + windows[:, 2:]], axis=1)
+    assert centres_inside(boxes[:1], corners).all()
+
+
 def test_unreachable_faces_leave_a_background_crop():
     boxes = np.array([[-50, -50, -10, -10]], dtype=np.float32)
     assert len(draw(RandomSquareCrop(0.3, 1.0), 40, 50, boxes, times=5)) == 5
@@ -80,6 +119,12 @@ def test_an_image_of_one_pixel():
 def test_impossible_scales_are_told_by_key(scales):
     with pytest.raises(ValueError, match="INPUT.SQUARE_CROP"):
         RandomSquareCrop(*scales)
+
+
+@pytest.mark.parametrize("prob", [-0.1, 1.1])
+def test_impossible_share_of_whole_sides_is_told_by_key(prob):
+    with pytest.raises(ValueError, match="INPUT.SQUARE_CROP.WHOLE_SIDE_PROBABILITY"):
+        RandomSquareCrop(0.3, 1.0, whole_side_prob=prob)
 
 
 def test_boxes_follow_pixels_through_crop_resize_and_flip():
