@@ -21,7 +21,7 @@ from detectron2.utils import comm
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator
-from df2s2_d2.modeling.backbone.torchvision_weights import load_torchvision_resnet
+from df2s2_d2.modeling.backbone import load_pretrained
 
 __all__ = ["BestCheckpointer", "Trainer", "check_inputs", "check_weights", "describe_protocol"]
 
@@ -76,7 +76,7 @@ class Trainer(DefaultTrainer):
         """As detectron2's; a run that starts anew first takes MODEL.BOTTOM_UP.WEIGHTS."""
         path = self.cfg.MODEL.BOTTOM_UP.WEIGHTS
         if path and not (resume and self.checkpointer.has_checkpoint()):
-            load_torchvision_resnet(self.checkpointer.model.backbone.bottom_up.network, path)
+            load_pretrained(self.checkpointer.model.backbone.bottom_up.network, path)
         super().resume_or_load(resume)
 
     @classmethod

@@ -56,6 +56,11 @@ class AnchorGrid:
         xs, ys = self.centers()
         return xs < image_sizes[:, 1:], ys < image_sizes[:, :1]
 
+    def cells_inside(self, image_sizes: Tensor) -> Tensor:
+        """Which cells, (N, H, W), have their centre inside each image; see :meth:`inside`."""
+        columns, rows = self.inside(image_sizes)
+        return rows[:, :, None] & columns[:, None]
+
 
 class GridAnchorGenerator(DefaultAnchorGenerator):
     """detectron2's anchors with sizes that follow the strides, given back as grids.

@@ -201,8 +201,7 @@ def anchors_in_image(grids: list[AnchorGrid], image_sizes: Tensor) -> Tensor:
     """
     inside = []
     for grid in grids:
-        columns, rows = grid.inside(image_sizes)
-        cells = rows[:, :, None] & columns[:, None]  # (N, H, W)
+        cells = grid.cells_inside(image_sizes)
         inside.append(cells[..., None].expand(-1, -1, -1, len(grid.shapes)).flatten(1))
     return torch.cat(inside, dim=1)
 

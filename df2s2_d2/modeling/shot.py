@@ -268,9 +268,7 @@ class Shot(nn.Module):
             left_out = cells_in_regions(
                 grid, ground_truth.regions, ground_truth.region_images, len(image_sizes)
             )
-            columns, rows = grid.inside(image_sizes)
-            participating = rows[:, :, None] & columns[:, None] & ~left_out
-            targets.append(MaskTarget(mask, participating))
+            targets.append(MaskTarget(mask, grid.cells_inside(image_sizes) & ~left_out))
         return targets
 
     def candidates(
