@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from torch import Tensor
 
@@ -89,6 +90,17 @@ class GridAnchorGenerator(DefaultAnchorGenerator):
         self.max_shapes = [
             tuple(cells[:, 2:].max(dim=0).values.mul(2).tolist()) for cells in self.cell_anchors
         ]
+
+    @classmethod
+    def from_node(cls, cfg: CfgNode, strides: list[int]) -> GridAnchorGenerator:
+        """Build the anchors of a shot's node ``ANCHORS``."""
+        return cls(
+            strides=strides,
+            scale=cfg.SCALE,
+            octaves=cfg.OCTAVES,
+            aspect_ratios=cfg.ASPECT_RATIOS,
+            offset=cfg.OFFSET,
+        )
 
     def grids(self, sizes: list[tuple[int, int]]) -> list[AnchorGrid]:
         """One grid per level for maps of the given (height, width)."""

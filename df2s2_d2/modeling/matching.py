@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from detectron2.config import CfgNode
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
@@ -60,6 +61,11 @@ class AnchorMatcher:
         self.low = low
         self.high = high
         self.allow_low_quality_matches = allow_low_quality_matches
+
+    @classmethod
+    def from_node(cls, cfg: CfgNode) -> AnchorMatcher:
+        """Build the matching rule of a shot's node ``MATCHING``."""
+        return cls(tuple(cfg.IOU_THRESHOLDS), cfg.ALLOW_LOW_QUALITY_MATCHES)
 
     @torch.no_grad()
     def __call__(

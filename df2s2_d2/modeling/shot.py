@@ -135,12 +135,8 @@ class Shot(nn.Module):
                 f"{sorted(input_shape)}: name maps of the backbone, or change the neck"
             )
         shapes = [input_shape[name] for name in cfg.IN_FEATURES]
-        anchor_generator = GridAnchorGenerator(
-            strides=[shape.stride for shape in shapes],
-            scale=cfg.ANCHORS.SCALE,
-            octaves=cfg.ANCHORS.OCTAVES,
-            aspect_ratios=cfg.ANCHORS.ASPECT_RATIOS,
-            offset=cfg.ANCHORS.OFFSET,
+        anchor_generator = GridAnchorGenerator.from_node(
+            cfg.ANCHORS, strides=[shape.stride for shape in shapes]
         )
         return {
             "head": build_head(
@@ -151,10 +147,7 @@ class Shot(nn.Module):
             ),
             "anchor_generator": anchor_generator,
             "in_features": list(cfg.IN_FEATURES),
-            "matcher": AnchorMatcher(
-                iou_thresholds=tuple(cfg.MATCHING.IOU_THRESHOLDS),
-                allow_low_quality_matches=cfg.MATCHING.ALLOW_LOW_QUALITY_MATCHES,
-            ),
+            "matcher": AnchorMatcher.from_node(cfg.MATCHING),
             "box2box_transform": Box2BoxTransform(weights=tuple(cfg.LOSS.BBOX_REG_WEIGHTS)),
             "classification_loss": build_classification_loss(cfg.LOSS),
             "smooth_l1_beta": cfg.LOSS.SMOOTH_L1_BETA,
