@@ -5,8 +5,10 @@ from df2s2_d2.modeling.heads import HEAD_REGISTRY, HeadOutputs, RetinaNetHead, S
 from df2s2_d2.modeling.meta_arch import FaceDetector
 from df2s2_d2.modeling.necks import FEM, FFP, FPN, NECK_REGISTRY, Identity, Neck
 from df2s2_d2.modeling.shot import Shot
+from df2s2_d2.modeling.test_time_augmentation import DenseDetectorWithTTA
 
 __all__ = [
+    "DenseDetectorWithTTA",
     "FEM",
     "FFP",
     "FPN",

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.layers import batched_nms
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
+
+# Where models of each meta-architecture keep SCORE_THRESH_TEST and NMS_THRESH_TEST, below MODEL.
+_THRESHOLD_KEYS = {
+    "FaceDetector": "FACE_DETECTOR",
+    "RetinaNet": "RETINANET",
+    "GeneralizedRCNN": "ROI_HEADS",
+}
+
+
+def detection_thresholds(cfg: CfgNode) -> CfgNode:
+    """The node with SCORE_THRESH_TEST and NMS_THRESH_TEST of the model; empty if unknown."""
+    return cfg.MODEL.get(_THRESHOLD_KEYS.get(cfg.MODEL.META_ARCHITECTURE), CfgNode())
 
 
 def select_detections(
