@@ -30,6 +30,10 @@ from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.data.dataset_mapper import read_image
 from df2s2_d2.engine import check_weights
 from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.test_time_augmentation import (
+    check_test_time_augmentation,
+    with_test_time_augmentation,
+)
 from df2s2_d2.visualization import draw_detections, draw_weak_masks
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -164,10 +168,12 @@ def main() -> None:
         if not cfg.MODEL.WEIGHTS:
             raise ValueError("no trained model is given: add --opts MODEL.WEIGHTS FILE")
         check_weights(cfg)
+        check_test_time_augmentation(cfg)
         images = find_images(args.input)
         model = build_model(cfg).eval()
         DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
-        failures = draw_faces(cfg, model, images, args.output, args.threshold)
+        detector = with_test_time_augmentation(cfg, model)
+        failures = draw_faces(cfg, detector, images, args.output, args.threshold)
         if args.weak_masks:
             draw_training_masks(cfg, model, args.weak_masks, args.output)
     except (OSError, ValueError) as error:

@@ -25,6 +25,7 @@ PAGES = {
         "short_training_gpu.json": "A short training on a GPU",
         "matching_gpu.json": "Matching on a GPU",
         "matching_cpu.json": "Matching on a CPU",
+        "evaluation.json": "Evaluation on a CPU",
     },
     FOLDER.parent / "MODEL_ZOO.md": {
         "complexity.json": "Parameters and operations",
@@ -40,6 +41,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "complexity": _complexity_table,
         "matching": _matching_table,
         "short_training": _short_training_table,
+        "evaluation": _evaluation_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -98,6 +100,29 @@ def _matching_table(results: list[dict[str, Any]]) -> str:
         agreeing = row["labels_agreeing"]
         rows[-1] += ["" if agreeing is None else f"{agreeing:.4%}"]
     return _table(header, rows)
+
+
+def _evaluation_table(results: dict[str, Any]) -> str:
+    header = ["detections", "arrays s", "loops s", "loops / arrays", "largest difference of AP"]
+    header += ["arrays bytes/detection", "COCO's AP s"]
+    rows = []
+    for row in results["growth"]:
+        arrays, loops = row["arrays_seconds"], row["loops_seconds"]
+        rows.append([f"{row['detections']:,}", f"{arrays:.3f}"])
+        if loops is None:
+            rows[-1] += ["not run", "", ""]
+        else:
+            rows[-1] += [f"{loops:.1f}", f"{loops / arrays:.0f}"]
+            rows[-1] += [f"{row['largest_difference']:.0e}"]
+        rows[-1] += [_number(row["arrays_bytes_per_detection"]), _number(row["coco_seconds"])]
+    table, command = _table(header, rows), results["command"]
+    if command:
+        table += (
+            f"\n\nThe whole tool, from an archive of {command['detections']:,} detections to its "
+            f"table: {command['command_seconds']:.2f} s; {command['read_seconds']:.2f} s of them "
+            "read the archive."
+        )
+    return table
 
 
 def _short_training_table(results: dict[str, Any]) -> str:

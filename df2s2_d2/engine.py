@@ -18,16 +18,28 @@ from detectron2.data import (
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage, has_event_storage
+from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator
+from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
+from df2s2_d2.evaluation.protocol import Protocol, file_sha256
 from df2s2_d2.modeling.backbone import load_pretrained
+from df2s2_d2.modeling.image_scales import image_scales
+from df2s2_d2.modeling.postprocessing import detection_thresholds
+from df2s2_d2.modeling.test_time_augmentation import (
+    check_test_time_augmentation,
+    with_test_time_augmentation,
+)
 
-__all__ = ["BestCheckpointer", "Trainer", "check_inputs", "check_weights", "describe_protocol"]
+__all__ = ["BestCheckpointer", "Trainer", "check_inputs", "check_weights", "protocol_of"]
 
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
+
+# By the evaluator_type in the metadata of a data set.
+_EVALUATORS = {"fddb": FDDBEvaluator, "wider_face": WiderFaceEvaluator}
 
 
 class BestCheckpointer(hooks.BestCheckpointer):
@@ -89,17 +101,25 @@ class Trainer(DefaultTrainer):
         return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
 
     @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> dict:
+        """As detectron2's; with TEST.AUG.ENABLED every test of the run is augmented.
+
+        So the figures of a run, among them the one that chooses its best model, are comparable.
+        """
+        return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+
+    @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
         kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
-        if kind != "wider_face":
+        if kind not in _EVALUATORS:
             raise ValueError(
                 f"No evaluator for data set {dataset_name!r}: its metadata says evaluator_type "
-                f"{kind!r}; register it with register_wider_face"
+                f"{kind!r}; register it with register_wider_face or register_fddb"
             )
-        return WiderFaceEvaluator(
+        return _EVALUATORS[kind](
             dataset_name,
             output_dir=f"{cfg.OUTPUT_DIR}/inference/{dataset_name}",
-            protocol=describe_protocol(cfg),
+            protocol=protocol_of(cfg),
         )
 
     def build_hooks(self) -> list:
@@ -129,7 +149,7 @@ def _cpu_autocast() -> contextlib.AbstractContextManager | None:
 
 
 def check_inputs(cfg: CfgNode) -> None:
-    """Check all that a run will read, before it starts: annotations and weights.
+    """Check what a run will need only later: annotations, weights and keys of its tests.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong, and where.
@@ -138,9 +158,11 @@ def check_inputs(cfg: CfgNode) -> None:
         if name not in DatasetCatalog:
             raise ValueError(
                 f"Data set {name!r} of DATASETS.TRAIN or DATASETS.TEST is not registered: use "
-                "wider_face_train, wider_face_val or wider_face_test, or call register_wider_face"
+                "wider_face_train, wider_face_val, wider_face_test or fddb, or call "
+                "register_wider_face or register_fddb"
             )
         DatasetCatalog.get(name)
+    check_test_time_augmentation(cfg)
     check_weights(cfg)
     _check_path("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
 
@@ -167,14 +189,39 @@ def _check_path(key: str, path: str) -> None:
         )
 
 
-def describe_protocol(cfg: CfgNode) -> str:
-    """How test images are scaled and detections selected, in one line."""
+def protocol_of(cfg: CfgNode) -> Protocol:
+    """How test images are scaled, by which weights faces are sought, and which of them are kept.
+
+    Weights are named by the file MODEL.WEIGHTS; inside a training loop, where they lie in no file
+    yet, by the iteration as metrics.json gives it.
+    """
     size = cfg.INPUT.MIN_SIZE_TEST
-    scale = f"short side {size}" if size else "original size"
+    resize = f"short side {size}" if size else "original size"
     if size and cfg.INPUT.MAX_SIZE_TEST:
-        scale += f", long side at most {cfg.INPUT.MAX_SIZE_TEST}"
-    detector = cfg.MODEL.FACE_DETECTOR
-    return (
-        f"{scale}, score > {detector.SCORE_THRESH_TEST}, NMS {detector.NMS_THRESH_TEST}, "
-        f"{cfg.TEST.DETECTIONS_PER_IMAGE} boxes"
+        resize += f", long side at most {cfg.INPUT.MAX_SIZE_TEST}"
+    thresholds = detection_thresholds(cfg)
+    path = cfg.MODEL.WEIGHTS
+    in_training = has_event_storage()
+    return Protocol(
+        **(_augmented_sizes(cfg) if cfg.TEST.AUG.ENABLED else {"resize": resize}),
+        score_threshold=thresholds.get("SCORE_THRESH_TEST"),
+        nms_threshold=thresholds.get("NMS_THRESH_TEST"),
+        max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
+        weights=f"iteration {get_event_storage().iter}" if in_training else os.path.basename(path),
+        weights_sha256=file_sha256(path) if not in_training and os.path.isfile(path) else "",
     )
+
+
+def _augmented_sizes(cfg: CfgNode) -> dict:
+    """What a protocol says of the copies of an image and their merge."""
+    aug, scales = cfg.TEST.AUG, image_scales(cfg)
+    flip = all(scale.flip for scale in scales)
+    merge = "box voting" if aug.MERGE == "box_voting" else "merged by NMS"
+    if aug.OVER_BUDGET == "skip":
+        merge += f", enlarged to at most {aug.MAX_PIXELS} pixels"
+    return {
+        "resize": "multi-scale",
+        "scales": tuple(f"{s} + flip" if s.flip and not flip else str(s) for s in scales),
+        "flip": flip,
+        "merge": merge,
+    }

@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.engine import hooks
 from detectron2.utils.env import seed_all_rng
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision.models import resnet18
 
 from df2s2_d2.engine import Trainer
@@ -109,12 +110,30 @@ def test_trains_evaluates_and_saves(config, tmp_path):
     assert {"total_loss", "loss_cls", "loss_box_reg", "loss_mask", "lr"} <= last.keys()
     assert all(math.isfinite(last[name]) for name in last if "loss" in name)
     assert {f"wider_face/{setting}" for setting in SETTINGS} <= last.keys()
+    assert {"coco/AP", "coco/AP50", "coco/AP75"} <= last.keys()
     final = load(tmp_path / "model_final.pth")
     assert final["iteration"] == 3
     assert final["model"].keys() == trainer.model.state_dict().keys()
     assert (tmp_path / "model_best.pth").is_file()
     written = read_detections(tmp_path / "inference/engine_val/wider_face_submission")
     assert len(written) == 3
+
+
+def test_every_evaluation_is_seen_in_tensorboard(config, tmp_path):
+    run(config(TEST__EVAL_PERIOD=2))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    pictures = events.Images("engine_val/precision_recall")
+    assert [picture.step for picture in pictures] == [1, 4]  # as metrics.json counts
+    assert all(picture.encoded_image_string.startswith(b"\x89PNG") for picture in pictures)
+    for name in [*(f"wider_face/{setting}" for setting in SETTINGS), "coco/AP75"]:
+        shown = [(event.step, event.value) for event in events.Scalars(name)]
+        written = [(r["iteration"], r[name]) for r in reports(tmp_path) if name in r]
+        assert shown[-1][1] == pytest.approx(written[-1][1], nan_ok=True)
+        assert [step for step, _ in shown] == [1, 4]
+    results = json.loads((tmp_path / "inference/engine_val/results.json").read_text())
+    assert results["protocol"]["weights"] == "iteration 4"
+    last = {name: value for row in reports(tmp_path) for name, value in row.items()}
+    assert results["wider_face"]["AP_hard"] == last["wider_face/AP_hard"]
 
 
 def test_training_changes_the_weights(config, tmp_path):

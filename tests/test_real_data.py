@@ -100,9 +100,9 @@ def test_trains_on_photographs_and_is_evaluated(data_sets, pretrained, tmp_path)
     assert total[-5:].mean() < total[:5].mean()
 
     results = Trainer.test(cfg, trainer.model)
-    assert results.keys() == {"wider_face"}
+    assert results.keys() == {"wider_face", "coco"}
     assert results["wider_face"].keys() == {"AP_easy", "AP_medium", "AP_hard"}
-    for value in results["wider_face"].values():
+    for value in [*results["wider_face"].values(), results["coco"]["AP"]]:
         assert type(value) is float and 0 <= value <= 1
 
     written = read_detections(tmp_path / "inference/real_val/wider_face_submission")

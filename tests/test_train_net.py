@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,11 +80,12 @@ def test_trains_and_tests_from_the_command_line(sample_dataset, tmp_path):
     assert before
     for path in submission.rglob("*.txt"):
         path.unlink()
-    weights = ["MODEL.WEIGHTS", str(tmp_path / "model_final.pth")]
     config = ["--config-file", str(tmp_path / "config.yaml")]
-    done = run_script("--eval-only", *config, *weights, data=str(sample_dataset))
+    done = run_script("--eval-only", "--resume", *config, data=str(sample_dataset))
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_text() for path in submission.rglob("*.txt")} == before
+    results = json.loads((submission.parent / "results.json").read_text())
+    assert results["protocol"]["weights"] == "model_final.pth"
 
 
 def test_unknown_key_is_one_sentence():

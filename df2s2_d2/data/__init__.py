@@ -6,12 +6,13 @@ from df2s2_d2.data.augmentation import (
     build_augmentations,
 )
 from df2s2_d2.data.dataset_mapper import FaceDatasetMapper
-from df2s2_d2.data.datasets import register_wider_face
+from df2s2_d2.data.datasets import register_fddb, register_wider_face
 
 __all__ = [
     "FaceDatasetMapper",
     "PhotometricDistortion",
     "RandomSquareCrop",
     "build_augmentations",
+    "register_fddb",
     "register_wider_face",
 ]

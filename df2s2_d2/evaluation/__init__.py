@@ -6,20 +6,24 @@ OpenCV and matplotlib.
 
 from .wider_face import (
     GroundTruth,
+    PublishedCurves,
     WiderFaceResult,
     average_precision,
     evaluate_wider_face,
     load_ground_truth,
     read_detections,
+    read_published_curves,
     write_detections,
 )
 
 __all__ = [
     "GroundTruth",
+    "PublishedCurves",
     "WiderFaceResult",
     "average_precision",
     "evaluate_wider_face",
     "load_ground_truth",
     "read_detections",
+    "read_published_curves",
     "write_detections",
 ]

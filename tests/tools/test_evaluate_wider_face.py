@@ -80,6 +80,27 @@ def test_json_goes_to_the_file_named(small_case, tmp_path):
     assert scores["counts"]["unknown_detections"] == 2
 
 
+def test_protocol_is_printed_beside_the_figures(small_case):
+    detections, truth = small_case
+    assert run_script(*small_case).stdout.startswith("[protocol unknown]\n")
+    (detections.parent / "protocol.json").write_text('{"resize": "VGA", "nms_threshold": 0.4}')
+    assert run_script(*small_case).stdout.startswith("[VGA, NMS 0.4]\n")
+    figures = json.loads(run_script(*small_case, "--json").stdout)
+    assert (figures["protocol"]["resize"], figures["protocol"]["flip"]) == ("VGA", False)
+
+
+def test_coco_figures_stand_below(small_case):
+    run = run_script(*small_case, "--coco")
+    assert run.returncode == 0, run.stderr
+    lines = [line.split() for line in run.stdout.splitlines()]
+    # One of three faces, all below 32² pixels: recalls 0 to 0.33, 34 of the 101.
+    assert ["AP75", "0.33663", "IoU", "0.75"] in lines
+    assert ["APl", "nan", "above", "96²", "px"] in lines
+    figures = json.loads(run_script(*small_case, "--coco", "--json").stdout)
+    assert figures["coco"]["AP50"] == pytest.approx(34 / 101)
+    assert figures["coco"]["APl"] is None
+
+
 def test_setting_without_faces_is_null_in_json(small_case):
     save_ground_truth(small_case[1], kept_lists=((), ()))
     run = run_script(*small_case, "--json")

@@ -1,14 +1,16 @@
-"""Registers WIDER FACE under ``$DETECTRON2_DATASETS``, and data sets of one's own like it."""
+"""Registers WIDER FACE and FDDB under ``$DETECTRON2_DATASETS``, and data sets of one's own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from df2s2_d2.data.datasets.coco_boxes import load_coco_boxes
+from df2s2_d2.data.datasets.fddb import load_fddb
 from df2s2_d2.data.datasets.wider_face import load_wider_face
 
 # Name: (folder of images, annotation file, folder of the official lists), under wider_face/.
@@ -49,13 +51,26 @@ def register_wider_face(
     Raises:
         ValueError: if the name is taken.
     """
-    if name in DatasetCatalog:
-        raise ValueError(
-            f"A data set {name!r} is registered already: choose another name, or free this one "
-            f"with DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r})."
-        )
+    _check_free(name)
     remedy = "Check what was given to register_wider_face."
-    _register(name, image_dir, annotation_file, ground_truth_dir, remedy)
+    _register_wider_face(name, image_dir, annotation_file, ground_truth_dir, remedy)
+
+
+def register_fddb(
+    name: str, image_dir: str | os.PathLike[str], folds_dir: str | os.PathLike[str]
+) -> None:
+    """Register a data set in FDDB's layout in detectron2's catalogs; it is read when it is used.
+
+    Args:
+        name: what configs call it, e.g. in ``DATASETS.TEST``.
+        image_dir: folder that image names in the folds are relative to.
+        folds_dir: folder of ``FDDB-fold-XX-ellipseList.txt``.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    _check_free(name)
+    _register_fddb(name, image_dir, folds_dir, "Check what was given to register_fddb.")
 
 
 def register_all_wider_face(root: str | os.PathLike[str]) -> None:
@@ -68,7 +83,7 @@ def register_all_wider_face(root: str | os.PathLike[str]) -> None:
     for name, (image_dir, annotation_file, ground_truth_dir) in _WIDER_FACE_SPLITS.items():
         if name in DatasetCatalog:
             continue
-        _register(
+        _register_wider_face(
             name,
             os.path.join(base, image_dir),
             os.path.join(base, annotation_file),
@@ -81,7 +96,36 @@ def register_all_wider_face(root: str | os.PathLike[str]) -> None:
         )
 
 
-def _register(
+def register_all_fddb(root: str | os.PathLike[str]) -> None:
+    """Register ``fddb``; if the name is registered already, it stays as it is.
+
+    Args:
+        root: folder that holds ``fddb/``, as ``$DETECTRON2_DATASETS`` does.
+    """
+    if "fddb" in DatasetCatalog:
+        return
+    base = os.path.join(root, "fddb")
+    _register_fddb(
+        "fddb",
+        os.path.join(base, "originalPics"),
+        os.path.join(base, "FDDB-folds"),
+        remedy=(
+            f"Set the environment variable DETECTRON2_DATASETS (here: {os.fspath(root)!r}) to a "
+            "folder with fddb/originalPics/<year>/<month>/<day>/big/<image>.jpg and "
+            "fddb/FDDB-folds/FDDB-fold-XX-ellipseList.txt."
+        ),
+    )
+
+
+def _check_free(name: str) -> None:
+    if name in DatasetCatalog:
+        raise ValueError(
+            f"A data set {name!r} is registered already: choose another name, or free this one "
+            f"with DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r})."
+        )
+
+
+def _register_wider_face(
     name: str,
     image_dir: str | os.PathLike[str],
     annotation_file: str | os.PathLike[str],
@@ -89,7 +133,8 @@ def _register(
     remedy: str,
 ) -> None:
     image_dir, annotation_file = os.fspath(image_dir), os.fspath(annotation_file)
-    DatasetCatalog.register(name, partial(_load, name, image_dir, annotation_file, remedy))
+    load = partial(_load_wider_face, name, image_dir, annotation_file, remedy)
+    DatasetCatalog.register(name, load)
     MetadataCatalog.get(name).set(
         thing_classes=["face"],
         evaluator_type="wider_face",
@@ -99,17 +144,44 @@ def _register(
     )
 
 
-def _load(name: str, image_dir: str, annotation_file: str, remedy: str) -> list[dict[str, Any]]:
-    if not os.path.isdir(image_dir):
-        raise FileNotFoundError(
-            f"Data set {name!r}: the image folder {image_dir} does not exist. {remedy}"
-        )
-    if not os.path.isfile(annotation_file):
-        raise FileNotFoundError(
-            f"Data set {name!r}: the annotation file {annotation_file} does not exist. {remedy}"
-        )
+def _register_fddb(
+    name: str,
+    image_dir: str | os.PathLike[str],
+    folds_dir: str | os.PathLike[str],
+    remedy: str,
+) -> None:
+    image_dir, folds_dir = os.fspath(image_dir), os.fspath(folds_dir)
+    DatasetCatalog.register(name, partial(_load_fddb, name, image_dir, folds_dir, remedy))
+    MetadataCatalog.get(name).set(
+        thing_classes=["face"],
+        evaluator_type="fddb",
+        image_dir=image_dir,
+        folds_dir=folds_dir,
+    )
+
+
+def _load_wider_face(
+    name: str, image_dir: str, annotation_file: str, remedy: str
+) -> list[dict[str, Any]]:
+    _check_exists(name, "image folder", image_dir, os.path.isdir, remedy)
+    _check_exists(name, "annotation file", annotation_file, os.path.isfile, remedy)
     is_json = annotation_file.lower().endswith(".json")
     return (load_coco_boxes if is_json else load_wider_face)(image_dir, annotation_file)
 
 
-register_all_wider_face(os.path.expanduser(os.getenv("DETECTRON2_DATASETS", "datasets")))
+def _load_fddb(name: str, image_dir: str, folds_dir: str, remedy: str) -> list[dict[str, Any]]:
+    _check_exists(name, "image folder", image_dir, os.path.isdir, remedy)
+    _check_exists(name, "folder of folds", folds_dir, os.path.isdir, remedy)
+    return load_fddb(image_dir, folds_dir)
+
+
+def _check_exists(
+    name: str, kind: str, path: str, exists: Callable[[str], bool], remedy: str
+) -> None:
+    if not exists(path):
+        raise FileNotFoundError(f"Data set {name!r}: the {kind} {path} does not exist. {remedy}")
+
+
+_root = os.path.expanduser(os.getenv("DETECTRON2_DATASETS", "datasets"))
+register_all_wider_face(_root)
+register_all_fddb(_root)

@@ -1,4 +1,4 @@
-"""The evaluator of WIDER FACE: Easy / Medium / Hard AP and the files of a submission."""
+"""The evaluator of WIDER FACE: Easy / Medium / Hard AP, COCO's AP, curves and a submission."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage, has_event_storage
 
+from df2s2_d2.evaluation.coco_ap import coco_average_precision
+from df2s2_d2.evaluation.plots import as_rgb, draw_precision_recall, plot_precision_recall
+from df2s2_d2.evaluation.protocol import Protocol, describe_protocol
+from df2s2_d2.evaluation.results import results_to_json
 from df2s2_d2.evaluation.wider_face import (
     GroundTruth,
     WiderFaceResult,
@@ -19,25 +24,31 @@ from df2s2_d2.evaluation.wider_face import (
     write_detections,
 )
 
+# Of the files of a submission, below the output folder.
+_SUBMISSION = "wider_face_submission"
+
 
 class WiderFaceEvaluator(DatasetEvaluator):
-    """Easy / Medium / Hard AP of WIDER FACE; also writes the files of a submission.
+    """Easy / Medium / Hard AP of WIDER FACE, and COCO's AP of the faces of Hard.
 
     Data sets without the official ground truth lists are scored in the same three settings by
-    the height of their faces.
+    the height of their faces. Inside a training loop, the precision-recall curves also go to
+    TensorBoard.
 
     Args:
         dataset_name: a data set registered by this project.
-        output_dir: the submission goes to ``wider_face_submission/`` in it; None writes nothing.
-        protocol: how the detections came about, printed beside the figures.
-        distributed: collect the detections of all workers; else only of this one.
+        output_dir: takes ``wider_face_submission/``, ``results.json`` with figures, counts and
+            protocol, and ``precision_recall.png``; None writes nothing.
+        protocol: how the detections came about, printed beside the figures; None if unknown.
+        distributed: collect the detections of all workers; else only of this one. Boxes and scores
+            are sent, 40 bytes a detection, never images.
     """
 
     def __init__(
         self,
         dataset_name: str,
         output_dir: str | None = None,
-        protocol: str = "",
+        protocol: Protocol | None = None,
         distributed: bool = True,
     ):
         self._dataset_name = dataset_name
@@ -62,7 +73,8 @@ class WiderFaceEvaluator(DatasetEvaluator):
         """Score the detections of all workers.
 
         Returns:
-            ``{"wider_face": {"AP_easy": float, ...}}``, fractions of 1, on the main worker; on the
+            ``{"wider_face": {"AP_easy", "AP_medium", "AP_hard"}, "coco": {"AP", "AP50", "AP75",
+            "APs", "APm", "APl"}}``, floats that are fractions of 1, on the main worker; on the
             others None.
         """
         detections = self._detections
@@ -71,14 +83,25 @@ class WiderFaceEvaluator(DatasetEvaluator):
             if not comm.is_main_process():
                 return None
             detections = {name: rows for part in gathered for name, rows in part.items()}
-        if self._output_dir:
-            write_detections(Path(self._output_dir) / "wider_face_submission", detections)
+        if self._output_dir:  # first of all: they stay, should something be wrong from here on
+            Path(self._output_dir).mkdir(parents=True, exist_ok=True)
+            write_detections(Path(self._output_dir) / _SUBMISSION, detections)
         ground_truth = self._load_ground_truth()
         if ground_truth is None:
-            return OrderedDict()
-        result = evaluate_wider_face(detections, ground_truth)
-        logging.getLogger(__name__).info(self._describe(result))
-        return OrderedDict(wider_face=result.ap)
+            figures = OrderedDict()
+            counts = {"images": len(detections), "detections": sum(map(len, detections.values()))}
+        else:
+            result = evaluate_wider_face(detections, ground_truth)
+            coco = coco_average_precision(detections, ground_truth)
+            figures, counts = OrderedDict(wider_face=result.ap, coco=coco), result.counts()
+            self._log(figures, result)
+            self._show_curves(result)
+        if self._output_dir:
+            names = {"dataset": self._dataset_name, "detections": _SUBMISSION}
+            text = results_to_json(figures, counts, self._protocol, **names)
+            path = Path(self._output_dir) / "results.json"
+            path.write_text(text + "\n", encoding="utf-8")
+        return figures
 
     def _load_ground_truth(self) -> GroundTruth | None:
         metadata = MetadataCatalog.get(self._dataset_name)
@@ -99,10 +122,22 @@ class WiderFaceEvaluator(DatasetEvaluator):
             ignored[record["image_id"]] = np.array(crowd, dtype=bool)
         return GroundTruth.from_heights(boxes, ignored=ignored)
 
-    def _describe(self, result: WiderFaceResult) -> str:
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in result.ap.items())
-        return (
-            f"{self._dataset_name}: {figures}  [{self._protocol}]  "
+    def _log(self, figures: OrderedDict, result: WiderFaceResult) -> None:
+        parts = [f"{name} {value:.4f}" for name, value in figures["wider_face"].items()]
+        parts += [f"COCO {name} {figures['coco'][name]:.4f}" for name in ("AP", "AP50", "AP75")]
+        logging.getLogger(__name__).info(
+            f"{self._dataset_name}: {'  '.join(parts)}  [{describe_protocol(self._protocol)}]  "
             f"{result.num_images} images, {result.num_detections} detections, "
             f"{result.num_missing_images} images without a result"
         )
+
+    def _show_curves(self, result: WiderFaceResult) -> None:
+        results = {self._dataset_name: result}
+        title = describe_protocol(self._protocol)
+        if self._output_dir:
+            plot_precision_recall(results, Path(self._output_dir) / "precision_recall.png", title)
+        if has_event_storage():
+            picture = as_rgb(draw_precision_recall(results, title))
+            get_event_storage().put_image(
+                f"{self._dataset_name}/precision_recall", picture.transpose(2, 0, 1)
+            )

@@ -2,14 +2,17 @@
 
 from .detections import read_detections, write_detections
 from .ground_truth import GroundTruth, load_ground_truth
+from .published_curves import PublishedCurves, read_published_curves
 from .scoring import WiderFaceResult, average_precision, evaluate_wider_face
 
 __all__ = [
     "GroundTruth",
+    "PublishedCurves",
     "WiderFaceResult",
     "average_precision",
     "evaluate_wider_face",
     "load_ground_truth",
     "read_detections",
+    "read_published_curves",
     "write_detections",
 ]

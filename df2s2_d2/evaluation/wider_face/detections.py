@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ..detection_files import iterate_files
+from .ground_truth import concatenate_rows
+
+_EXPECTED = "a folder, or its zip archive, of <event>/<image>.txt"
 _LAYOUT = "the image name, the number of detections, then one 'x y width height score' a line"
 
 # Bounds the memory of reading: about 20 bytes for each byte of text.
@@ -45,7 +47,7 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     places: dict[str, str] = {}
     batch: dict[str, bytes] = {}
     batch_size = 0
-    for name, data in _iterate_files(path):
+    for name, data in iterate_files(path, _files_of_events, _EXPECTED):
         folder, _, file = name.rpartition("/")
         image = f"{folder.rpartition('/')[2]}/{file.removesuffix('.txt')}"
         place = os.path.join(path, name)
@@ -63,44 +65,9 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     return detections
 
 
-def _iterate_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name relative to `path`, with forward slashes, and content of every detections file."""
-    if path.is_dir():
-        names = [
-            os.path.relpath(os.path.join(folder, file), path).replace(os.sep, "/")
-            for folder, _, files in os.walk(path)
-            for file in files
-        ]
-        for name in _detection_names(names):
-            yield name, (path / name).read_bytes()
-    elif not path.exists():
-        raise FileNotFoundError(
-            f"{path} not found: give a folder, or its zip archive, of <event>/<image>.txt"
-        )
-    elif zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for name in _detection_names(archive.namelist()):
-                    yield name, archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise ValueError(
-                f"{path} is damaged, encrypted or packed in an unknown way ({error}); "
-                "pack it again as a plain zip archive"
-            ) from error
-    else:
-        raise ValueError(
-            f"{path} is neither a folder nor a zip archive; detections come as either, "
-            "with one <event>/<image>.txt an image"
-        )
-
-
-def _detection_names(names: Iterable[str]) -> list[str]:
-    """The .txt files in the innermost folders; archives made on macOS hold shadow files beside."""
-    texts = [
-        name
-        for name in names
-        if name.endswith(".txt") and "__MACOSX/" not in name and "/._" not in name
-    ]
+def _files_of_events(names: list[str]) -> list[str]:
+    """The .txt files in the innermost folders."""
+    texts = [name for name in names if name.endswith(".txt")]
     above_events = {name.rpartition("/")[0].rpartition("/")[0] for name in texts}
     return sorted(name for name in texts if name.rpartition("/")[0] not in above_events)
 
@@ -162,26 +129,37 @@ def _parse_file(data: bytes, place: str) -> np.ndarray:
 def write_detections(directory: str | os.PathLike, detections: Mapping[str, np.ndarray]) -> None:
     """Write detections in the official submission format, one ``<event>/<image>.txt`` an image.
 
-    Numbers are written so that reading them back gives the same float64 values.
-
     Args:
         directory: where the event folders go; made if need be.
         detections: ``"<event>/<image>"`` -> (n, 5) ``x, y, width, height, score`` in any order;
             rows are written by descending score.
 
     Raises:
-        ValueError: if an image name or the shape of an array is not as above.
+        ValueError: if an image name or an array is not as above; the message names the image.
     """
-    directory = Path(directory)
     for image, rows in detections.items():
-        event, _, stem = image.partition("/")
-        if event in ("", ".", "..") or not stem or "/" in stem or "\\" in image:
-            raise ValueError(f"'{image}' is no image name of the form '<event>/<image>'")
-        rows = np.asarray(rows, np.float64)
-        if rows.size and (rows.ndim != 2 or rows.shape[1] != 5):
-            raise ValueError(f"{image}: expected an array of shape (n, 5), got {rows.shape}")
-        rows = rows.reshape(-1, 5)
-        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-        lines = [stem, str(len(rows)), *(" ".join(map(repr, row)) for row in rows.tolist())]
-        (directory / event).mkdir(parents=True, exist_ok=True)
-        (directory / event / f"{stem}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = format_detections(image, rows)  # checks the name, which becomes a path
+        path = Path(directory) / f"{image}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def format_detections(image: str, rows: np.ndarray) -> str:
+    """The content of the file of one image, with rows by descending score.
+
+    Numbers are written so that reading them back gives the same float64 values.
+
+    Args:
+        image: ``"<event>/<image>"``.
+        rows: (n, 5) ``x, y, width, height, score``.
+
+    Raises:
+        ValueError: if the name is another, or the rows are not finite numbers of this shape.
+    """
+    event, _, stem = image.partition("/")
+    if event in ("", ".", "..") or not stem or "/" in stem or "\\" in image:
+        raise ValueError(f"'{image}' is no image name of the form '<event>/<image>'")
+    _, rows = concatenate_rows([(image, rows)], 5)
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    lines = [stem, str(len(rows)), *(" ".join(map(repr, row)) for row in rows.tolist())]
+    return "\n".join(lines) + "\n"

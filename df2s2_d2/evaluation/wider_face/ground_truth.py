@@ -97,13 +97,13 @@ def load_ground_truth(directory: str | os.PathLike) -> GroundTruth:
     """
     directory = Path(directory)
     path = directory / "wider_face_val.mat"
-    events, files, boxes = _load_cells(path, "event_list", "file_list", "face_bbx_list")
+    events, files, boxes = load_cells(path, "event_list", "file_list", "face_bbx_list")
     images = tuple(
         f"{event.item()}/{name.item()}"
         for event, names in zip(events, files, strict=False)
         for name in names.ravel()
     )
-    boxes_per_image = _flatten_cells(boxes)
+    boxes_per_image = flatten_cells(boxes)
     if len(boxes_per_image) != len(images):
         raise ValueError(
             f"{path}: {len(images)} images but {len(boxes_per_image)} lists of boxes; "
@@ -117,12 +117,12 @@ def load_ground_truth(directory: str | os.PathLike) -> GroundTruth:
     kept = {}
     for setting in SETTINGS:
         path = directory / f"wider_{setting}_val.mat"
-        (lists,) = _load_cells(path, "gt_list")
-        kept[setting] = _kept_mask(_flatten_cells(lists), num_faces, path)
+        (lists,) = load_cells(path, "gt_list")
+        kept[setting] = _kept_mask(flatten_cells(lists), num_faces, path)
     return GroundTruth(images, image_index, table, kept)
 
 
-def _load_cells(path: Path, *names: str) -> list[np.ndarray]:
+def load_cells(path: Path, *names: str) -> list[np.ndarray]:
     from scipy.io import loadmat  # here, since it takes longer to import than most of this work
 
     if not path.is_file():
@@ -143,7 +143,7 @@ def _load_cells(path: Path, *names: str) -> list[np.ndarray]:
     return [variables[name].ravel() for name in names]
 
 
-def _flatten_cells(events: np.ndarray) -> list[np.ndarray]:
+def flatten_cells(events: np.ndarray) -> list[np.ndarray]:
     """Cells of one event each, holding cells of one image each -> one array an image."""
     return [image for event in events for image in event.ravel()]
 

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..box_pairs import FacesByPosition, window_of_overlap
 from .ground_truth import GroundTruth, concatenate_rows
 
 NUM_THRESHOLDS = 1000
 
-# Bounds the memory of matching: about 100 bytes a pair.
-_PAIRS_PER_CHUNK = 1 << 19
+# Bounds the memory of matching to about 10 MB.
+_DETECTIONS_PER_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ class WiderFaceResult:
     num_missing_images: int
     num_unknown_images: int
     num_unknown_detections: int
+
+    def counts(self) -> dict[str, int | dict[str, int]]:
+        """What was counted, under the names of the files of results."""
+        return {
+            "images": self.num_images,
+            "faces": self.num_faces,
+            "detections": self.num_detections,
+            "missing_files": self.num_missing_images,
+            "unknown_files": self.num_unknown_images,
+            "unknown_detections": self.num_unknown_detections,
+        }
 
 
 def evaluate_wider_face(
@@ -85,7 +97,7 @@ def evaluate_wider_face(
     face = match_to_faces(
         table[:, :4], image_index, ground_truth.boxes, ground_truth.image_index, iou_threshold
     )
-    found_faces, finders = _first_finders(face, scores)
+    found_faces, finders = first_finders(face, scores)
     in_annotated_image = (
         np.bincount(ground_truth.image_index, minlength=len(images))[image_index] > 0
     )
@@ -155,49 +167,21 @@ def match_to_faces(
     Returns:
         (D,) int64 index of the matched face, the first of equally good ones; -1 without a match.
     """
-    num_detections, num_faces = len(boxes), len(face_boxes)
-    matched = np.full(num_detections, -1, np.int64)
-    if num_detections == 0 or num_faces == 0:
-        return matched
-    corners, face_corners = _corners(boxes), _corners(face_boxes)
-
-    # Images are laid side by side on one axis, on which faces are sorted by their left edge. Two
-    # intervals of IoU >= t have their left ends at most (1 - t) widths apart to the right and
-    # (1 / t - 1) to the left, and the IoU of boxes never exceeds that of their projections.
-    # The slack of one pixel is far more than the rounding of positions on the common axis.
-    left, slack = corners[0], 1.0
-    width = corners[2] - left + 1
-    axis_start, axis_end = face_corners[0].min() - slack, face_corners[0].max() + slack
-    stride = axis_end - axis_start + slack
-    position = face_image_index * stride + (face_corners[0] - axis_start)
-    by_position = np.argsort(position, kind="stable")
-    position = position[by_position]
-    window_start = np.clip(left - (1 / iou_threshold - 1) * width - slack, axis_start, axis_end)
-    window_end = np.clip(left + (1 - iou_threshold) * width + slack, axis_start, axis_end)
-    image_start = image_index * stride - axis_start
-    first = np.searchsorted(position, image_start + window_start, side="left")
-    stop = np.searchsorted(position, image_start + window_end, side="right")
-
-    candidates = np.flatnonzero(stop > first)
-    num_pairs = (stop - first)[candidates]
-    for chunk in _chunks(num_pairs):
-        detection, repeats = candidates[chunk], num_pairs[chunk]
-        segment = np.cumsum(repeats) - repeats  # where the pairs of each detection begin
-        within = np.arange(repeats.sum()) - np.repeat(segment, repeats)
-        pair_face = by_position[np.repeat(first[detection], repeats) + within]
-        iou = _paired_iou(corners[:, np.repeat(detection, repeats)], face_corners[:, pair_face])
-        best = np.maximum.reduceat(iou, segment)
-        is_best = iou == np.repeat(best, repeats)
-        best_face = np.minimum.reduceat(np.where(is_best, pair_face, num_faces), segment)
-        matched[detection] = np.where(best >= iou_threshold, best_face, -1)
+    matched = np.full(len(boxes), -1, np.int64)
+    face_corners = _corners(face_boxes)
+    faces = FacesByPosition(face_corners[0], face_image_index)
+    for start in range(0, len(boxes), _DETECTIONS_PER_BLOCK):
+        block = slice(start, start + _DETECTIONS_PER_BLOCK)
+        corners, best_faces = _corners(boxes[block]), matched[block]
+        window = window_of_overlap(corners[0], corners[2] - corners[0] + 1, iou_threshold)
+        for detection, repeats, face in faces.pairs(*window, image_index[block]):
+            segment = np.cumsum(repeats) - repeats  # where the pairs of each detection begin
+            iou = _paired_iou(corners[:, np.repeat(detection, repeats)], face_corners[:, face])
+            best = np.maximum.reduceat(iou, segment)
+            is_best = iou == np.repeat(best, repeats)
+            best_face = np.minimum.reduceat(np.where(is_best, face, len(face_boxes)), segment)
+            best_faces[detection] = np.where(best >= iou_threshold, best_face, -1)
     return matched
-
-
-def _chunks(num_pairs: np.ndarray) -> list[slice]:
-    """Cut detections into runs of at most about `_PAIRS_PER_CHUNK` pairs."""
-    chunk_number = np.cumsum(num_pairs) // _PAIRS_PER_CHUNK
-    edges = [0, *(np.flatnonzero(np.diff(chunk_number)) + 1), len(num_pairs)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
 
 
 def _corners(boxes: np.ndarray) -> np.ndarray:
@@ -216,7 +200,7 @@ def _paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(union), where=intersection > 0)
 
 
-def _first_finders(face: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def first_finders(face: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The faces found, and for each the highest-scoring detection on it, the first of ties."""
     on_face = np.flatnonzero(face >= 0)
     on_face = on_face[np.argsort(-scores[on_face], kind="stable")]

@@ -8,10 +8,13 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
+from matplotlib.image import imread
 
 from df2s2_d2.data import register_wider_face
 from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
 from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator
+from df2s2_d2.evaluation.protocol import Protocol, read_protocol
 
 SETTINGS = ["AP_easy", "AP_medium", "AP_hard"]
 
@@ -87,13 +90,15 @@ def evaluate(name: str, inputs: list[dict], outputs: list[dict], output_dir=None
 
 def test_perfect_detections_score_one(drawn_val):
     results = evaluate(drawn_val, *perfect_outputs(drawn_val))
-    assert list(results) == ["wider_face"]
+    assert list(results) == ["wider_face", "coco"]
     assert results["wider_face"] == dict.fromkeys(SETTINGS, pytest.approx(1.0))
+    assert list(results["coco"]) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
+    assert results["coco"]["AP"] == pytest.approx(1.0)
 
 
 def test_results_are_what_detectron2_can_write(drawn_val):
     results = evaluate(drawn_val, *perfect_outputs(drawn_val))
-    for name, value in results["wider_face"].items():
+    for name, value in [item for figures in results.values() for item in figures.items()]:
         assert type(value) is float
         assert "-" not in name  # detectron2 takes such entries out of its table
     assert json.loads(json.dumps(results)) == results
@@ -173,14 +178,40 @@ def test_images_without_annotations_are_written_but_not_scored(
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
         assert evaluate(name, inputs, outputs, str(tmp_path)) == {}
     assert f"{name} has no annotations" in caplog.text
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["counts"] == {"images": len(inputs), "detections": len(inputs)}
     written = read_detections(tmp_path / "wider_face_submission")
     assert written.keys() == {record["image_id"] for record in inputs}
 
 
-def test_protocol_stands_beside_the_figures(drawn_val, caplog):
+def test_protocol_stands_beside_the_figures(drawn_val, caplog, tmp_path):
     inputs, outputs = perfect_outputs(drawn_val)
-    evaluator = WiderFaceEvaluator(drawn_val, protocol="short side 800")
+    protocol = Protocol("short side 800", nms_threshold=0.4, weights="iteration 39")
+    evaluator = WiderFaceEvaluator(drawn_val, str(tmp_path), protocol)
     evaluator.process(inputs, outputs)
     with caplog.at_level(logging.INFO, "df2s2_d2"):
+        results = evaluator.evaluate()
+    line = "[short side 800, NMS 0.4, weights iteration 39]"
+    assert "AP_hard 1.0000" in caplog.text and "COCO AP75 1.0000" in caplog.text
+    assert line in caplog.text
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert {name: content[name] for name in results} == results
+    assert content["dataset"] == drawn_val
+    assert content["protocol"]["nms_threshold"] == 0.4
+    assert (content["counts"]["images"], content["counts"]["missing_files"]) == (3, 0)
+    assert content["counts"]["detections"] == sum(len(o["instances"]) for o in outputs)
+    assert read_protocol(tmp_path / "wider_face_submission") == protocol
+
+
+def test_curves_are_drawn_and_shown_in_tensorboard_during_training(drawn_val, tmp_path):
+    inputs, outputs = perfect_outputs(drawn_val)
+    evaluator = WiderFaceEvaluator(drawn_val, str(tmp_path))
+    evaluator.process(inputs, outputs)
+    with EventStorage(start_iter=7) as storage:
         evaluator.evaluate()
-    assert "AP_hard 1.0000  [short side 800]" in caplog.text
+        evaluator.evaluate()
+    assert imread(tmp_path / "precision_recall.png")[..., :3].min() < 0.5
+    (name, picture, iteration), _ = storage._vis_data
+    assert (name, iteration) == (f"{drawn_val}/precision_recall", 7)
+    assert picture.dtype == np.uint8 and picture.shape[0] == 3
+    assert picture.min() < 100 and np.median(picture) == 255

@@ -1,0 +1,20 @@
+"""The FDDB benchmark: faces as ellipses, and the discrete and continuous curves of detections."""
+
+from .detections import read_detections, write_detections
+from .ellipse_regressor import EllipseRegressor, cross_validated_ellipses
+from .folds import load_folds
+from .image_sizes import read_image_headers, read_image_sizes
+from .scoring import FALSE_POSITIVE_COUNTS, FddbResult, evaluate_fddb
+
+__all__ = [
+    "FALSE_POSITIVE_COUNTS",
+    "EllipseRegressor",
+    "FddbResult",
+    "cross_validated_ellipses",
+    "evaluate_fddb",
+    "load_folds",
+    "read_detections",
+    "read_image_headers",
+    "read_image_sizes",
+    "write_detections",
+]

@@ -1,0 +1,71 @@
+"""Attributes that WIDER FACE annotates for every face: blur, occlusion, pose and the like."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .ground_truth import GroundTruth, flatten_cells, load_cells
+
+# Attribute -> what its values 0, 1, … mean.
+ATTRIBUTE_VALUES = {
+    "blur": ("clear", "normal", "heavy"),
+    "occlusion": ("none", "partial", "heavy"),
+    "pose": ("typical", "atypical"),
+    "illumination": ("normal", "extreme"),
+    "expression": ("typical", "exaggerated"),
+    "invalid": ("no", "yes"),
+}
+
+
+def load_attributes(
+    directory: str | os.PathLike, ground_truth: GroundTruth
+) -> dict[str, np.ndarray]:
+    """Read the attributes of the faces from the official ground truth.
+
+    They stand beside the boxes in ``wider_face_val.mat``, equal to the columns of the annotation
+    text, so that no second file has to be brought into line with the first.
+
+    Args:
+        directory: ``eval_tools/ground_truth`` of the official tools.
+        ground_truth: what ``load_ground_truth`` read from it, with M faces.
+
+    Returns:
+        Attribute -> (M,) int64 values in the order of ``ground_truth.boxes``; their meaning is in
+        ``ATTRIBUTE_VALUES``.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it holds no attributes, or not one value a face.
+    """
+    path = Path(directory) / "wider_face_val.mat"
+    cells = load_cells(path, *(f"{name}_label_list" for name in ATTRIBUTE_VALUES))
+    num_faces = np.bincount(ground_truth.image_index, minlength=len(ground_truth.images))
+    attributes = {}
+    for name, events in zip(ATTRIBUTE_VALUES, cells, strict=True):
+        values = [image.ravel() for image in flatten_cells(events)]
+        if [len(one) for one in values] != num_faces.tolist():
+            raise ValueError(
+                f"{path}: {name}_label_list has not one value for each face; "
+                "fetch the official file again"
+            )
+        attributes[name] = np.concatenate([np.zeros(0, np.int64), *values]).astype(np.int64)
+    return attributes
+
+
+def group_by_attributes(attributes: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Sort faces into groups by the value of each attribute.
+
+    Args:
+        attributes: names of ``ATTRIBUTE_VALUES`` -> (M,) int64 values.
+
+    Returns:
+        Attribute -> meaning of a value -> (M,) bool.
+    """
+    return {
+        name: {meaning: values == value for value, meaning in enumerate(ATTRIBUTE_VALUES[name])}
+        for name, values in attributes.items()
+    }

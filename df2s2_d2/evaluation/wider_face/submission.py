@@ -1,0 +1,127 @@
+"""Archives for the test server of WIDER FACE, whose annotations are not public."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .detections import format_detections, read_detections
+
+# The earliest that a zip archive can state: equal detections make equal archives.
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def read_image_names(image_list: str | os.PathLike) -> list[str]:
+    """Read which images a data set has, from its file list or its annotations.
+
+    Args:
+        image_list: ``wider_face_test_filelist.txt``, a text with one ``<event>/<image>.jpg`` a
+            line, or an annotation text, whose lines of numbers are passed over.
+
+    Returns:
+        Names ``"<event>/<image>"`` in the order of the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is neither a path nor numbers, an image comes twice, or there is
+            none; the message names file and line.
+    """
+    path = Path(image_list)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} not found: give a text of <event>/<image>.jpg a line")
+    images: dict[str, int] = {}
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        if not line or _is_numeric(line):
+            continue
+        image, dot, _ = line.rpartition(".")
+        event, _, stem = image.partition("/")
+        if not (dot and event and stem) or "/" in stem:
+            raise ValueError(
+                f"{path}, line {number}: expected <event>/<image>.jpg or numbers, "
+                f"found {line[:80]!r}"
+            )
+        if image in images:
+            raise ValueError(f"{path}, line {number}: {image} stands in line {images[image]} too")
+        images[image] = number
+    if not images:
+        raise ValueError(f"{path} names no image; expected <event>/<image>.jpg a line")
+    return list(images)
+
+
+def _is_numeric(line: str) -> bool:
+    try:
+        return bool([float(field) for field in line.split()])
+    except ValueError:
+        return False
+
+
+def write_submission(
+    path: str | os.PathLike, detections: Mapping[str, np.ndarray], images: Sequence[str]
+) -> None:
+    """Pack detections as the test server wants them: a file for every image, best boxes first.
+
+    Args:
+        path: of the zip archive; an existing one is replaced once the new one is complete.
+        detections: ``"<event>/<image>"`` -> (n, 5) ``x, y, width, height, score`` in pixels of the
+            original image. An image left out gets a file with a count of 0.
+        images: names of all images of the data set.
+
+    Raises:
+        ValueError: if detections are about an image that is not in the list, or not finite numbers
+            of that shape; the message names the image. Nothing is written then.
+    """
+    path = Path(path)
+    unknown = sorted(detections.keys() - set(images))
+    if unknown:
+        raise ValueError(
+            f"{len(unknown)} images with detections are not in the list of {len(images)} images, "
+            f"such as {unknown[0]}; check that both are of the same split"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for image in sorted(images):
+                entry = zipfile.ZipInfo(f"{image}.txt", _TIMESTAMP)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.create_system = 3  # Unix, wherever it is written
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, format_detections(image, detections.get(image, ())))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_submission(path: str | os.PathLike, images: Sequence[str]) -> dict[str, np.ndarray]:
+    """Check an archive, one's own or of others, as strictly as a test server may.
+
+    Args:
+        path: of the archive.
+        images: names of all images of the data set.
+
+    Returns:
+        The detections in it.
+
+    Raises:
+        ValueError: if an image is missing or unknown, a count is wrong, a number is not finite, or
+            scores are not in descending order; the message names the image.
+    """
+    detections = read_detections(path)
+    for problem, names in (
+        ("lacks a file for", set(images) - detections.keys()),
+        ("has a file for the unknown image", detections.keys() - set(images)),
+        ("has ascending scores for", {i for i, r in detections.items() if _ascends(r)}),
+    ):
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ValueError(f"{path} {problem} {min(names)}{others}; write it again")
+    return detections
+
+
+def _ascends(rows: np.ndarray) -> bool:
+    return bool((np.diff(rows[:, 4]) > 0).any())
