@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.evaluation import DatasetEvaluator
-from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
 
 from df2s2_d2.evaluation.coco_ap import coco_average_precision
+from df2s2_d2.evaluation.evaluators.base import BenchmarkEvaluator
 from df2s2_d2.evaluation.plots import as_rgb, draw_precision_recall, plot_precision_recall
-from df2s2_d2.evaluation.protocol import Protocol, describe_protocol
+from df2s2_d2.evaluation.protocol import describe_protocol
 from df2s2_d2.evaluation.results import results_to_json
 from df2s2_d2.evaluation.wider_face import (
     GroundTruth,
@@ -28,61 +27,27 @@ from df2s2_d2.evaluation.wider_face import (
 _SUBMISSION = "wider_face_submission"
 
 
-class WiderFaceEvaluator(DatasetEvaluator):
+class WiderFaceEvaluator(BenchmarkEvaluator):
     """Easy / Medium / Hard AP of WIDER FACE, and COCO's AP of the faces of Hard.
 
     Data sets without the official ground truth lists are scored in the same three settings by
     the height of their faces. Inside a training loop, the precision-recall curves also go to
     TensorBoard.
 
-    Args:
-        dataset_name: a data set registered by this project.
-        output_dir: takes ``wider_face_submission/``, ``results.json`` with figures, counts and
-            protocol, and ``precision_recall.png``; None writes nothing.
-        protocol: how the detections came about, printed beside the figures; None if unknown.
-        distributed: collect the detections of all workers; else only of this one. Boxes and scores
-            are sent, 40 bytes a detection, never images.
+    ``wider_face_submission/``, ``results.json`` with figures, counts and protocol, and
+    ``precision_recall.png`` are written to ``output_dir``. For the arguments see
+    :class:`BenchmarkEvaluator`.
     """
 
-    def __init__(
-        self,
-        dataset_name: str,
-        output_dir: str | None = None,
-        protocol: Protocol | None = None,
-        distributed: bool = True,
-    ):
-        self._dataset_name = dataset_name
-        self._output_dir = output_dir
-        self._protocol = protocol
-        self._distributed = distributed
-        self._detections: dict[str, np.ndarray] = {}
-
-    def reset(self) -> None:
-        self._detections = {}
-
-    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Take the detections of a batch; images are told apart by ``image_id``."""
-        for image, output in zip(inputs, outputs, strict=True):
-            instances = output["instances"].to("cpu")
-            boxes = instances.pred_boxes.tensor.double().numpy()
-            self._detections[image["image_id"]] = np.column_stack(
-                (boxes[:, :2], boxes[:, 2:] - boxes[:, :2], instances.scores.double().numpy())
-            )
-
-    def evaluate(self) -> OrderedDict | None:
-        """Score the detections of all workers.
+    def score(
+        self, detections: dict[str, np.ndarray], image_sizes: dict[str, tuple[int, int]]
+    ) -> OrderedDict:
+        """Score detections.
 
         Returns:
             ``{"wider_face": {"AP_easy", "AP_medium", "AP_hard"}, "coco": {"AP", "AP50", "AP75",
-            "APs", "APm", "APl"}}``, floats that are fractions of 1, on the main worker; on the
-            others None.
+            "APs", "APm", "APl"}}``, floats that are fractions of 1.
         """
-        detections = self._detections
-        if self._distributed:
-            gathered = comm.gather(detections)
-            if not comm.is_main_process():
-                return None
-            detections = {name: rows for part in gathered for name, rows in part.items()}
         if self._output_dir:  # first of all: they stay, should something be wrong from here on
             Path(self._output_dir).mkdir(parents=True, exist_ok=True)
             write_detections(Path(self._output_dir) / _SUBMISSION, detections)

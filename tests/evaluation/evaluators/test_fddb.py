@@ -1,3 +1,5 @@
+"""The evaluator of FDDB."""
+
 from __future__ import annotations
 
 import json
@@ -9,10 +11,11 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Boxes, Instances
+from detectron2.utils import comm
 
 from df2s2_d2.data import register_fddb
 from df2s2_d2.engine import Trainer
-from df2s2_d2.evaluation.evaluators import FDDBEvaluator, fddb
+from df2s2_d2.evaluation.evaluators import FDDBEvaluator
 from df2s2_d2.evaluation.fddb import evaluate_fddb, load_folds, read_detections
 from df2s2_d2.evaluation.protocol import Protocol, read_protocol
 from tests.evaluation.fddb.annotation_files import save_folds
@@ -93,10 +96,10 @@ def test_detections_of_all_workers_count(data_set, monkeypatch):
     other = FDDBEvaluator(data_set)
     other.process(records[1:], outputs_of(records[1:]))
     sent = []
-    monkeypatch.setattr(fddb.comm, "gather", lambda data: sent.append(data) or sent)
-    monkeypatch.setattr(fddb.comm, "is_main_process", lambda: False)
+    monkeypatch.setattr(comm, "gather", lambda data: sent.append(data) or sent)
+    monkeypatch.setattr(comm, "is_main_process", lambda: False)
     assert other.evaluate() is None
-    monkeypatch.setattr(fddb.comm, "is_main_process", lambda: True)
+    monkeypatch.setattr(comm, "is_main_process", lambda: True)
     first = FDDBEvaluator(data_set)
     first.process(records[:1], outputs_of(records[:1]))
     assert first.evaluate()["fddb"]["disc_100"] == 1
