@@ -89,6 +89,8 @@ def _add_pyramid_config(cfg: CN) -> None:
 
     # build_vgg16_backbone. Channels of conv1; those of the other layers are multiples of it.
     cfg.MODEL.VGG = CN({"WIDTH": 64})
+    # Norm behind every convolution, "" = none, as ImageNet weights of VGG16 want it.
+    cfg.MODEL.VGG.NORM = ""
     # Dilation, and padding, of fc6's 3x3 convolution.
     cfg.MODEL.VGG.FC6_DILATION = 3
     # Initial scales of the L2 norms of conv3_3, conv4_3 and conv5_3; [] = no L2 norm.

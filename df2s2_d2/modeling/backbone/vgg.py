@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from fvcore.nn import weight_init
 from torch import Tensor, nn
@@ -57,6 +57,8 @@ class VGG16(Backbone):
         fc6_dilation: also its padding. ImageNet weights of fc6 are every third tap of a 7x7
             window, which 3 puts back into their places.
         l2_norm_scales: initial scales of conv3, conv4 and conv5; empty = no L2 norm.
+        norm: detectron2's name of a norm behind every convolution, "" for none as in the paper. To
+            learn from nothing in a short time needs one.
         freeze_at: blocks, from the first on, that are not trained: 0 to 5.
     """
 
@@ -69,6 +71,7 @@ class VGG16(Backbone):
         fc6_dilation: int,
         l2_norm_scales: Sequence[float],
         freeze_at: int,
+        norm: str = "",
     ):
         super().__init__()
         if len(l2_norm_scales) not in (0, 3):
@@ -84,18 +87,24 @@ class VGG16(Backbone):
         channels = {name: width * factor for name, (_, factor) in VGG16_BLOCKS.items()}
         channels["fc7"] = width * _FC_WIDTH
 
+        def conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
+            return xavier_conv(
+                in_channels,
+                out_channels,
+                kernel_size,
+                norm=get_norm(norm, out_channels),
+                activation=F.relu,
+                **kwargs,
+            )
+
         self.blocks = nn.ModuleDict()
         for name, (num_convs, _) in VGG16_BLOCKS.items():
             self.blocks[name] = nn.Sequential()
             for _ in range(num_convs):
-                self.blocks[name].append(
-                    xavier_conv(in_channels, channels[name], 3, activation=F.relu)
-                )
+                self.blocks[name].append(conv(in_channels, channels[name], 3))
                 in_channels = channels[name]
-        self.fc6 = xavier_conv(
-            in_channels, channels["fc7"], 3, dilation=fc6_dilation, activation=F.relu
-        )
-        self.fc7 = xavier_conv(channels["fc7"], channels["fc7"], 1, activation=F.relu)
+        self.fc6 = conv(in_channels, channels["fc7"], 3, dilation=fc6_dilation)
+        self.fc7 = conv(channels["fc7"], channels["fc7"], 1)
 
         outputs = {"conv3": 4, "conv4": 8, "conv5": 16, "fc7": 32}
         self._output_shape = {
@@ -123,6 +132,7 @@ class VGG16(Backbone):
             "fc6_dilation": cfg.MODEL.VGG.FC6_DILATION,
             "l2_norm_scales": cfg.MODEL.VGG.L2_NORM_SCALES,
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
+            "norm": cfg.MODEL.VGG.NORM,
         }
 
     @property

@@ -154,3 +154,10 @@ def test_levels_of_a_detector(tiny_config):
         maps, expected = backbone(images), backbone.bottom_up.network(images)
     for level, name in enumerate(("conv3", "conv4", "conv5", "fc7"), start=2):
         assert torch.equal(maps[f"c{level}"], expected[name])
+
+
+def test_a_norm_stands_behind_every_convolution():
+    convolutions = [m for m in vgg16(norm="BN").modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 15
+    assert all(isinstance(c.norm, torch.nn.BatchNorm2d) and c.bias is None for c in convolutions)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in vgg16().modules())
