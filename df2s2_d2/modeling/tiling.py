@@ -46,22 +46,24 @@ class Tiles:
             height_limit = min(height, shortest)
             width = min(width, max_pixels // height_limit // divisor * divisor)
             height = min(height, max_pixels // width // divisor * divisor)
-        lines = [
-            self._starts(side, tile_side, divisor)
-            for side, tile_side in zip(image_size, (height, width), strict=True)
-        ]
-        top, left = torch.meshgrid(*lines, indexing="ij")
-        top, left = top.flatten(), left.flatten()
-        bottom = (top + height).clamp(max=image_size[0])
-        right = (left + width).clamp(max=image_size[1])
+        rows, columns = (
+            self._spans(side, longest, divisor)
+            for side, longest in zip(image_size, (height, width), strict=True)
+        )
+        top, bottom = rows.repeat_interleave(len(columns), dim=0).unbind(1)
+        left, right = columns.repeat(len(rows), 1).unbind(1)
         self.corners = torch.stack((left, top, right, bottom), dim=1)
 
-    def _starts(self, side: int, tile_side: int, divisor: int) -> Tensor:
-        last = math.ceil(side / divisor) * divisor - tile_side
-        if last == 0:
-            return torch.zeros(1, dtype=torch.int64)
-        step = (tile_side - self.overlap) // divisor * divisor
-        return torch.arange(math.ceil(last / step) + 1).mul(step).clamp(max=last)
+    def _spans(self, side: int, longest: int, divisor: int) -> Tensor:
+        """Start and end of the tiles along one side of the image, (n, 2)."""
+        padded, overlap = (math.ceil(part / divisor) * divisor for part in (side, self.overlap))
+        if padded <= longest:
+            return torch.tensor([[0, side]])
+        count = math.ceil((padded - overlap) / (longest - overlap))
+        # As short as so many tiles can be.
+        length = math.ceil((padded + (count - 1) * overlap) / count / divisor) * divisor
+        starts = (torch.arange(count) * (length - overlap)).clamp(max=padded - length)
+        return torch.stack((starts, starts + length), dim=1).clamp(max=side)
 
     def __len__(self) -> int:
         return len(self.corners)

@@ -35,6 +35,11 @@ def test_image_inside_the_budget_is_one_tile():
     assert len(Tiles((640, 513), 640 * 512, 200, 128)) > 1  # padded to 640 x 640
 
 
+def test_tiles_are_no_larger_than_their_number_needs():
+    corners = Tiles((1728, 2304), 4_000_000, 256, 128).corners.tolist()
+    assert corners == [[0, 0, 1280, 1728], [1024, 0, 2304, 1728]]
+
+
 def test_budget_too_small_for_the_overlap_is_an_error():
     with pytest.raises(ValueError, match="262144 pixels or more"):
         Tiles((600, 800), 384 * 384 - 1, 300, 128)
