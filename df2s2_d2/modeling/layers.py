@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from detectron2.layers import Conv2d
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
 
 
@@ -35,3 +36,24 @@ def xavier_conv(
     )
     weight_init.c2_xavier_fill(conv)
     return conv
+
+
+def rectified_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    norm: str = "",
+    stride: int = 1,
+    dilation: int = 1,
+) -> Conv2d:
+    """:func:`xavier_conv` with a norm (detectron2's name of it, "" for none) and ReLU behind it."""
+    return xavier_conv(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        dilation=dilation,
+        norm=get_norm(norm, out_channels),
+        activation=F.relu,
+    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec, get_norm
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 
-from df2s2_d2.modeling.layers import xavier_conv
+from df2s2_d2.modeling.layers import rectified_conv
 from df2s2_d2.modeling.necks import Neck, build_neck
 
 
@@ -25,19 +24,9 @@ class ConvLevel(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, mid_channels: int, out_channels: int, norm: str):
-        def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-            return xavier_conv(
-                in_channels,
-                out_channels,
-                kernel_size,
-                stride=stride,
-                norm=get_norm(norm, out_channels),
-                activation=F.relu,
-            )
-
         super().__init__(
-            conv(in_channels, mid_channels, 1, stride=1),
-            conv(mid_channels, out_channels, 3, stride=2),
+            rectified_conv(in_channels, mid_channels, 1, norm=norm),
+            rectified_conv(mid_channels, out_channels, 3, norm=norm, stride=2),
         )
 
 
@@ -68,20 +57,21 @@ class BottomUp(Backbone):
         shapes = network.output_shape()
         self.in_features = sorted(shapes, key=lambda name: shapes[name].stride)
         maps = [shapes[name] for name in self.in_features]
-        top = f"c{int(math.log2(maps[-1].stride))}"
-        self.added_levels = nn.ModuleList(nn.MaxPool2d(2) for _ in range(num_pooled_levels))
-        channels = maps[-1].channels
+        self.added_levels = nn.ModuleList()
+
+        def add_level(level: nn.Module, channels: int) -> None:
+            self.added_levels.append(level)
+            maps.append(ShapeSpec(channels=channels, stride=2 * maps[-1].stride))
+
+        for _ in range(num_pooled_levels):
+            add_level(nn.MaxPool2d(2), maps[-1].channels)
         for mid_channels, out_channels in conv_levels:
-            self.added_levels.append(
-                ConvLevel(channels, mid_channels, out_channels, conv_levels_norm)
-            )
-            channels = out_channels
-        widths = [out_channels for _, out_channels in conv_levels] or [channels] * num_pooled_levels
-        for width in widths:
-            maps.append(ShapeSpec(channels=width, stride=2 * maps[-1].stride))
+            level = ConvLevel(maps[-1].channels, mid_channels, out_channels, conv_levels_norm)
+            add_level(level, out_channels)
         self._output_shape = {f"c{int(math.log2(shape.stride))}": shape for shape in maps}
-        pooled = list(self._output_shape)[len(self.in_features) :] if num_pooled_levels else []
-        self.sources = {name: top for name in pooled}
+        names = list(self._output_shape)
+        top = names[len(self.in_features) - 1]
+        self.sources = {name: top for name in names[len(self.in_features) :] if num_pooled_levels}
 
     @property
     def size_divisibility(self) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec, get_norm
+from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
-from df2s2_d2.modeling.layers import xavier_conv
+from df2s2_d2.modeling.layers import rectified_conv
 
 # Convolutions of each block, and its width in units of the first one's.
 VGG16_BLOCKS = {
@@ -87,24 +87,15 @@ class VGG16(Backbone):
         channels = {name: width * factor for name, (_, factor) in VGG16_BLOCKS.items()}
         channels["fc7"] = width * _FC_WIDTH
 
-        def conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
-            return xavier_conv(
-                in_channels,
-                out_channels,
-                kernel_size,
-                norm=get_norm(norm, out_channels),
-                activation=F.relu,
-                **kwargs,
-            )
-
         self.blocks = nn.ModuleDict()
         for name, (num_convs, _) in VGG16_BLOCKS.items():
             self.blocks[name] = nn.Sequential()
             for _ in range(num_convs):
-                self.blocks[name].append(conv(in_channels, channels[name], 3))
+                conv = rectified_conv(in_channels, channels[name], 3, norm=norm)
+                self.blocks[name].append(conv)
                 in_channels = channels[name]
-        self.fc6 = conv(in_channels, channels["fc7"], 3, dilation=fc6_dilation)
-        self.fc7 = conv(channels["fc7"], channels["fc7"], 1)
+        self.fc6 = rectified_conv(in_channels, channels["fc7"], 3, norm=norm, dilation=fc6_dilation)
+        self.fc7 = rectified_conv(channels["fc7"], channels["fc7"], 1, norm=norm)
 
         outputs = {"conv3": 4, "conv4": 8, "conv5": 16, "fc7": 32}
         self._output_shape = {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ShapeSpec, get_norm
+from detectron2.layers import Conv2d, ShapeSpec
 from torch import Tensor, nn
 
 from df2s2_d2.modeling.heads.build import HEAD_REGISTRY, HeadOutputs
-from df2s2_d2.modeling.layers import xavier_conv
+from df2s2_d2.modeling.layers import rectified_conv, xavier_conv
 
 
 class ConvTower(nn.Module):
@@ -46,9 +45,7 @@ class ConvTower(nn.Module):
             raise ValueError(f"HEAD.NUM_CONVS must be at least 1, found {num_convs}")
 
         def conv3x3(in_channels: int) -> Conv2d:
-            return xavier_conv(
-                in_channels, conv_dim, 3, norm=get_norm(norm, conv_dim), activation=F.relu
-            )
+            return rectified_conv(in_channels, conv_dim, 3, norm=norm)
 
         widths = {shape.channels for shape in input_shape.values()}
         equal = len(widths) == 1

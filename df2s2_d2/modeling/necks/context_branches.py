@@ -6,15 +6,9 @@ Each takes a map of ``channels`` and gives one of ``out_channels``; all outputs 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from df2s2_d2.modeling.layers import xavier_conv
-
-
-def dilated_conv(in_channels: int, out_channels: int, dilation: int) -> nn.Conv2d:
-    """A 3x3 convolution with ReLU behind it; the map keeps its size."""
-    return xavier_conv(in_channels, out_channels, 3, dilation=dilation, activation=F.relu)
+from df2s2_d2.modeling.layers import rectified_conv
 
 
 def split_channels(channels: int, parts: int) -> list[int]:
@@ -38,7 +32,9 @@ class StackedBranches(nn.Module):
         self.branches = nn.ModuleList()
         for depth, width in enumerate(widths, start=1):
             inputs = [width if split_input else channels] + [width] * (depth - 1)
-            convs = (dilated_conv(in_channels, width, dilation) for in_channels in inputs)
+            convs = (
+                rectified_conv(in_channels, width, 3, dilation=dilation) for in_channels in inputs
+            )
             self.branches.append(nn.Sequential(*convs))
         self.out_channels = channels
 
@@ -58,7 +54,7 @@ class SingleBranches(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.branches = nn.ModuleList(
-            dilated_conv(channels, width, dilation)
+            rectified_conv(channels, width, 3, dilation=dilation)
             for width, dilation in zip(split_channels(channels, 3), (1, 3, 5), strict=True)
         )
         self.out_channels = channels
@@ -79,11 +75,11 @@ class ReleasedBranches(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.near = dilated_conv(channels, 256, dilation=1)
-        self.far = dilated_conv(channels, 256, dilation=2)
-        self.far_near = dilated_conv(256, 128, dilation=1)
+        self.near = rectified_conv(channels, 256, 3, dilation=1)
+        self.far = rectified_conv(channels, 256, 3, dilation=2)
+        self.far_near = rectified_conv(256, 128, 3, dilation=1)
         self.far_far = nn.Sequential(
-            dilated_conv(256, 128, dilation=2), dilated_conv(128, 128, dilation=1)
+            rectified_conv(256, 128, 3, dilation=2), rectified_conv(128, 128, 3, dilation=1)
         )
         self.out_channels = 512
 
@@ -101,7 +97,7 @@ class SmoothingConv(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = dilated_conv(channels, channels, dilation=1)
+        self.conv = rectified_conv(channels, channels, 3, dilation=1)
         self.out_channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
