@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.layers import move_device_like
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from torch import Tensor
 
@@ -34,8 +35,7 @@ class AnchorGrid:
 
     def centers(self) -> tuple[Tensor, Tensor]:
         """x of every column, shape (W,), and y of every row, shape (H,), in pixels."""
-        xs = torch.arange(self.width, dtype=torch.float32, device=self.shapes.device)
-        ys = torch.arange(self.height, dtype=torch.float32, device=self.shapes.device)
+        xs, ys = _count_up_to(self.width, self.shapes), _count_up_to(self.height, self.shapes)
         return (xs + self.offset) * self.stride, (ys + self.offset) * self.stride
 
     def boxes(self) -> Tensor:
@@ -61,6 +61,11 @@ class AnchorGrid:
         """Which cells, (N, H, W), have their centre inside each image; see :meth:`inside`."""
         columns, rows = self.inside(image_sizes)
         return rows[:, :, None] & columns[:, None]
+
+
+def _count_up_to(count: int, like: Tensor) -> Tensor:
+    # A trace takes the device down as a constant; what is moved like another tensor follows that.
+    return move_device_like(torch.arange(count, dtype=torch.float32, device=like.device), like)
 
 
 class GridAnchorGenerator(DefaultAnchorGenerator):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone, detector_postprocess
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from df2s2_d2.modeling.ground_truth import GroundTruth, to_device
-from df2s2_d2.modeling.postprocessing import round_outward, select_detections
+from df2s2_d2.modeling.postprocessing import (
+    resize_detections,
+    select_detections,
+    to_instances,
+)
 from df2s2_d2.modeling.shot import Shot
 
 
@@ -100,26 +104,12 @@ class FaceDetector(DenseDetector):
             ``pred_boxes``, ``scores`` and ``pred_classes`` in the wanted output's pixels.
         """
         images = self.preprocess_image(batched_inputs)
-        features = self.backbone(images.tensor)
         if self.training:
             ground_truth = GroundTruth.from_batch(batched_inputs, images.image_sizes, self.device)
-            return self.forward_training(features, ground_truth)
-        detections = self.forward_inference(images, features)
+            return self.forward_training(self.backbone(images.tensor), ground_truth)
         return [
-            {"instances": self.rescale(instances, inputs)}
-            for instances, inputs in zip(detections, batched_inputs, strict=True)
+            {"instances": instances} for instances in self.forward_inference(images, batched_inputs)
         ]
-
-    def rescale(self, instances: Instances, inputs: dict) -> Instances:
-        """Bring an image's detections to the size that its input dict wants, if it wants one."""
-        height = inputs.get("height", instances.image_size[0])
-        width = inputs.get("width", instances.image_size[1])
-        instances = detector_postprocess(instances, height, width)
-        if self.round_boxes_outward:
-            boxes = instances.pred_boxes
-            boxes.tensor = round_outward(boxes.tensor)
-            boxes.clip(instances.image_size)
-        return instances
 
     def forward_training(
         self, features: dict[str, Tensor], ground_truth: GroundTruth
@@ -130,15 +120,37 @@ class FaceDetector(DenseDetector):
             losses |= self.first_shot.losses(self.first_shot(features), ground_truth)
         return losses
 
-    def forward_inference(self, images: ImageList, features: dict[str, Tensor]) -> list[Instances]:
-        """Detections of each image, in pixels of the images as they entered the network."""
-        image_sizes = torch.tensor(images.image_sizes, device=self.device)
-        boxes, scores = self.shot.candidates(self.shot(features), image_sizes, self.num_candidates)
-        return select_detections(
+    def forward_inference(self, images: ImageList, batched_inputs: list[dict]) -> list[Instances]:
+        """Detections of each image, in pixels of the output that its dict wants."""
+        output_sizes = [
+            (inputs.get("height", height), inputs.get("width", width))
+            for inputs, (height, width) in zip(batched_inputs, images.image_sizes, strict=True)
+        ]
+        sizes = to_device(torch.tensor([images.image_sizes, output_sizes]), self.device)
+        image_sizes, wanted_sizes = sizes.unbind()
+        boxes, scores = self.candidates(images.tensor, image_sizes)
+        detections = select_detections(
             boxes,
             scores,
-            images.image_sizes,
+            image_sizes,
             self.score_threshold,
             self.nms_threshold,
             self.max_detections,
         )
+        detections = resize_detections(
+            detections, image_sizes, wanted_sizes, self.round_boxes_outward
+        )
+        return to_instances(detections, output_sizes)
+
+    def candidates(self, images: Tensor, image_sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """The highest-scoring boxes of each image, duplicates and all; the host never waits.
+
+        Args:
+            images: (N, 3, H, W), normalised and padded, see :meth:`preprocess_image`.
+            image_sizes: (N, 2), height and width before padding.
+
+        Returns:
+            Boxes (N, C, 4), XYXY in pixels of the images, and their scores (N, C), descending.
+        """
+        outputs = self.shot(self.backbone(images))
+        return self.shot.candidates(outputs, image_sizes, self.num_candidates)

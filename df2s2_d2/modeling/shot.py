@@ -281,11 +281,16 @@ class Shot(nn.Module):
         grids = self.grids(outputs)
         logits, deltas = flatten_predictions(outputs)
         scores = logits.sigmoid() * anchors_in_image(grids, image_sizes)
-        scores, index = scores.topk(min(num_candidates, scores.shape[1]), dim=1)  # (N, C)
+        scores, index = scores.topk(_at_most(num_candidates, scores.shape[1]), dim=1)  # (N, C)
         anchors = torch.cat([grid.boxes() for grid in grids])[index]  # (N, C, 4)
         deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
         boxes = self.box2box_transform.apply_deltas(deltas.flatten(0, 1), anchors.flatten(0, 1))
         return boxes.view_as(deltas), scores
+
+
+def _at_most(limit: int, count: int | Tensor) -> int | Tensor:
+    # While a detector is traced its shapes are tensors, and have to stay so to fit other images.
+    return count.clamp(max=limit) if isinstance(count, Tensor) else min(limit, count)
 
 
 def flatten_predictions(outputs: HeadOutputs) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from df2s2_d2.modeling.classification_losses import MinedSoftmaxLoss
@@ -110,14 +109,6 @@ def test_boxes_end_on_whole_pixels_inside_the_image(detector):
     assert len(boxes) > 0
     assert torch.equal(boxes, boxes.round())
     assert (boxes >= 0).all() and (boxes <= torch.tensor([250, 200, 250, 200])).all()
-
-
-def test_rounding_keeps_every_detection(detector):
-    detector.round_boxes_outward = True
-    raw = Instances((50, 60), pred_boxes=Boxes(torch.tensor([[1.2, 3.9, 4.1, 5.9]])))
-    rounded = detector.rescale(raw, {"height": 100, "width": 120})
-    # Twice as large: 2.4, 7.8, 8.2, 11.8; 5.8 and 4.0 wide and high.
-    torch.testing.assert_close(rounded.pred_boxes.tensor, torch.tensor([[2.0, 7, 8, 11]]))
 
 
 def test_an_image_without_faces_teaches_classification_only(detector):
