@@ -89,6 +89,11 @@ class FaceDetector(DenseDetector):
         """The shot that detects at inference."""
         return self.head
 
+    def drop_training_parts(self) -> None:
+        """Give up what exists in training only: the first shot and the segmentation branch."""
+        self.first_shot = None
+        self.shot.head.mask_logits = None
+
     def _move_to_current_device(self, x: Tensor) -> Tensor:
         return to_device(x, self.device)
 
