@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import json
 import platform
 import statistics
@@ -24,6 +25,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup", type=int, default=3, help="untimed runs of each candidate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON")
+
+
+def add_batch_arguments(parser: argparse.ArgumentParser, batch_sizes: list[int]) -> None:
+    """Options of benchmarks that run whole detectors on batches."""
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=batch_sizes)
+    parser.add_argument(
+        "--precisions", nargs="+", default=["fp32"], choices=list(AUTOCAST_TYPES), metavar="NAME"
+    )
 
 
 def choose_device(name: str) -> torch.device:
@@ -114,19 +123,39 @@ def relative_difference(first: list[float], second: list[float]) -> float:
 
 
 def peak_memory(run: Callable[[], Any], device: torch.device) -> float | None:
-    """MB (10^6 bytes) of GPU memory that a call takes on top of what is held before it.
+    """MB (10^6 bytes) of memory that a call takes on top of what is held before it.
 
-    None on a CPU, where torch does not count.
+    On a GPU by torch's count. On a CPU the resident memory of the process, which Linux alone
+    tells; None elsewhere.
     """
-    if device.type != "cuda":
-        return None
     run()
+    if device.type != "cuda":
+        return _resident_peak(run)
     synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     run()
     synchronize(device)
     return (torch.cuda.max_memory_allocated(device) - before) / 1e6
+
+
+def _resident_peak(run: Callable[[], Any]) -> float | None:
+    try:
+        # What earlier calls freed would otherwise be used again unnoticed.
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        before = _status_mb("VmRSS")
+        run()
+        return _status_mb("VmHWM") - before
+    except (AttributeError, OSError):
+        return None
+
+
+def _status_mb(name: str) -> float:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise OSError(f"/proc/self/status has no {name}")
 
 
 def report(

@@ -2,10 +2,12 @@
 """Latency, throughput and memory of inference beside detectron2's RetinaNet.
 
     python -m benchmarks.inference --output output/inference.json
-    python -m benchmarks.inference --precisions fp32 bf16 fp16 --batch-sizes 1 8 32
+    python -m benchmarks.inference --setting configs/DF2S2/DF2S2_R50.yaml 512 640 \\
+        --precisions fp32 bf16 fp16 --batch-sizes 1 8 32
 
-Both detectors are timed in turns on the same images, from host images to boxes. So that NMS has
-equal work, each model's score threshold is set to the score of its --candidates-th best anchor.
+The detector as it is, its fast path, and a RetinaNet with its bottom-up network and levels are
+timed in turns on the same images, from host images to boxes. So that NMS has equal work, each
+model's score threshold is set to the score of its --candidates-th best anchor.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 from unittest import mock
@@ -21,10 +24,11 @@ from unittest import mock
 import detectron2.modeling.meta_arch.retinanet as retinanet_module
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 import df2s2_d2.modeling.postprocessing as postprocessing_module
 from benchmarks.common import (
-    AUTOCAST_TYPES,
+    add_batch_arguments,
     add_common_arguments,
     autocast,
     choose_device,
@@ -36,25 +40,44 @@ from benchmarks.common import (
     time_alternating,
 )
 from benchmarks.make_table import to_markdown
-from benchmarks.models import OURS, build_pair, random_images, silence_detectron2
+from benchmarks.models import OURS, THEIRS, build_pair, random_images, silence_detectron2
+from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 
-STAGES = ("preprocessing", "bottom_up", "neck", "head", "postprocessing")
+SETTINGS = (
+    ("configs/DF2S2/DF2S2_R50.yaml", 512, 640),
+    ("configs/DSFD/DSFD_R50.yaml", 480, 640),
+)
+STAGES = ("preprocessing", "network", "postprocessing")
+
+FAST = f"{OURS}, fast path"
+COMPILED = f"{FAST}, compiled"
 
 
 class StageTimer:
-    """Time of the stages of one forward pass, from hooks on modules that both models have."""
+    """Time of the stages of one forward pass.
+
+    The network's share is all until NMS in a face detector; in RetinaNet, which chooses candidates
+    level by level behind its head, all until there.
+    """
 
     def __init__(self, model: nn.Module, device: torch.device):
         self.device = device
         self.marks: list[Any] = []
-        bottom_up = model.backbone.bottom_up
-        self.hooks = [
-            bottom_up.register_forward_pre_hook(self._mark),
-            bottom_up.register_forward_hook(self._mark),
-            model.backbone.register_forward_hook(self._mark),
-            model.head.register_forward_hook(self._mark),
-        ]
+        self.model = model
+        self.wrapped = ["preprocess_image"]
+        self.hooks = []
+        if isinstance(model, FaceDetector):
+            self.wrapped.append("candidates")
+        else:
+            self.hooks.append(model.head.register_forward_hook(self._mark))
+        for name in self.wrapped:
+            setattr(model, name, partial(self._call, getattr(model, name)))
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        result = function(*args)
+        self._mark()
+        return result
 
     def _mark(self, *_: Any) -> None:
         if self.device.type == "cuda":
@@ -76,7 +99,9 @@ class StageTimer:
         return dict(zip(STAGES, stages, strict=True))
 
     def remove(self) -> None:
-        """Take the hooks off the model."""
+        """Leave the model as it was."""
+        for name in self.wrapped:
+            delattr(self.model, name)
         for hook in self.hooks:
             hook.remove()
 
@@ -107,66 +132,85 @@ def count_nms_inputs() -> Iterator[list[int]]:
         yield counts
 
 
-@torch.no_grad()
-def set_score_threshold(model: nn.Module, inputs: list[dict], candidates: int) -> None:
-    """Let as near to ``candidates`` boxes per image as ties allow pass the score threshold."""
+def find_score_threshold(model: nn.Module, inputs: list[dict], candidates: int) -> float:
+    """The threshold that as near to ``candidates`` boxes per image as ties allow pass."""
     images = model.preprocess_image(inputs)
-    features = model.backbone(images.tensor)
-    ours = isinstance(model, FaceDetector)
-    if ours:
+    if isinstance(model, FaceDetector):
         sizes = torch.tensor(images.image_sizes, device=model.device)
-        _, scores = model.shot.candidates(model.shot(features), sizes, 2 * candidates)
+        scores = model.candidates(images.tensor, sizes)[1].flatten()
     else:
         # RetinaNet scores in the precision of its logits.
+        features = model.backbone(images.tensor)
         logits, _ = model.head([features[name] for name in model.head_in_features])
-        scores = [x.sigmoid() for x in logits]
-    scores = torch.cat([x.flatten() for x in scores])
+        scores = torch.cat([x.sigmoid().flatten() for x in logits])
     wanted = min(candidates * len(inputs), len(scores) - 1)
     last = scores.topk(wanted).values[-1]
     too_few = wanted - (scores > last).sum()
     too_many = (scores >= last).sum() - wanted
     if too_many <= too_few:
         last = scores[scores < last].max()
-    if ours:
-        model.score_threshold, model.num_candidates = last.item(), 2 * candidates
-    else:
-        model.test_score_thresh, model.test_topk_candidates = last.item(), 2 * candidates
+    return last.item()
 
 
-@torch.no_grad()
-def measure_setting(
-    models: dict[str, nn.Module],
+def set_score_threshold(model: nn.Module, threshold: float) -> None:
+    """Let only boxes with higher scores enter NMS."""
+    is_ours = isinstance(model, FaceDetector)
+    setattr(model, "score_threshold" if is_ours else "test_score_thresh", threshold)
+
+
+def build_candidates(
+    config_file: str, images: list[Tensor], arguments: argparse.Namespace, device: torch.device
+) -> dict[tuple[str, str], nn.Module]:
+    """Models by name and precision: plain ones in mixed precision, fast ones wholly in it."""
+    pair = build_pair(
+        config_file, images[:2], device, arguments.weights, arguments.retinanet_weights
+    )
+    for model in pair.values():
+        model.eval()
+    pair[OURS].num_candidates = pair[THEIRS].test_topk_candidates = 2 * arguments.candidates
+    models = {(THEIRS, "fp32"): pair[THEIRS]}  # first, as what the others are compared with
+    for precision in arguments.precisions:
+        models[THEIRS, precision] = pair[THEIRS]
+        models[OURS, precision] = pair[OURS]
+        models[FAST, precision] = optimize(pair[OURS], precision)
+        if arguments.compile:
+            models[COMPILED, precision] = optimize(pair[OURS], precision, compile=True)
+    return models
+
+
+@torch.inference_mode()
+def measure_batch(
+    models: dict[tuple[str, str], nn.Module],
     inputs: list[dict],
-    precision: str,
     arguments: argparse.Namespace,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """One row per model for one precision and batch size."""
+    """One row per model and precision for one batch."""
 
-    def runner(model: nn.Module) -> Callable[[], list[dict]]:
+    def runner(name: str, precision: str) -> Callable[[], list[dict]]:
+        model = models[name, precision]
+        mixed = precision if name in (OURS, THEIRS) else "fp32"
+        with autocast(device, mixed):
+            threshold = find_score_threshold(model, inputs, arguments.candidates)
+
         def run() -> list[dict]:
-            with autocast(device, precision):
+            set_score_threshold(model, threshold)
+            with autocast(device, mixed):
                 return model(inputs)
 
         return run
 
-    runs = {name: runner(model) for name, model in models.items()}
-    for model in models.values():
-        with autocast(device, precision):
-            set_score_threshold(model, inputs, arguments.candidates)
-    again = f"{OURS}, again"
+    runs = {key: runner(*key) for key in models}
     seconds = time_alternating(
-        {**runs, again: runs[OURS]}, arguments.repeats, arguments.warmup, device
+        {**runs, "again": runs[THEIRS, "fp32"]}, arguments.repeats, arguments.warmup, device
     )
-    noise = relative_difference(seconds[OURS], seconds[again])
+    noise = relative_difference(seconds[THEIRS, "fp32"], seconds["again"])
+    reference = median(seconds[THEIRS, "fp32"])
     rows = []
-    for name, run in runs.items():
+    for (name, precision), run in runs.items():
         with count_nms_inputs() as counts:
             detections = [len(output["instances"]) for output in run()]
-        timer = StageTimer(models[name], device)
-        stages = [timer.time(run) for _ in range(arguments.repeats)]
-        timer.remove()
-        timing = summarize_seconds(seconds[name])
+        timing = summarize_seconds(seconds[name, precision])
         rows.append(
             {
                 "model": name,
@@ -174,15 +218,49 @@ def measure_setting(
                 "batch_size": len(inputs),
                 **timing,
                 "images_per_second": 1000 * len(inputs) / timing["median_ms"],
+                "speedup": reference / median(seconds[name, precision]),
                 "noise": noise,
-                "stages_ms": {stage: median(s[stage] for s in stages) for stage in STAGES},
+                "stages_ms": time_stages(models[name, precision], run, arguments.repeats, device),
                 "nms_inputs_per_image": sum(counts) / len(inputs),
                 "detections_per_image": sum(detections) / len(inputs),
                 "working_memory_mb": peak_memory(run, device),
-                "weights_mb": sum(p.nbytes for p in models[name].parameters()) / 1e6,
+                "weights_mb": weights_mb(models[name, precision]),
+                "operators_ms": slowest_operators(run, device),
             }
         )
     return rows
+
+
+def time_stages(
+    model: nn.Module, run: Callable[[], Any], repeats: int, device: torch.device
+) -> dict[str, float]:
+    """Median milliseconds of each of :data:`STAGES`."""
+    timer = StageTimer(model, device)
+    stages = [timer.time(run) for _ in range(repeats)]
+    timer.remove()
+    return {stage: median(times[stage] for times in stages) for stage in STAGES}
+
+
+def slowest_operators(
+    run: Callable[[], Any], device: torch.device, count: int = 8
+) -> dict[str, float]:
+    """Milliseconds of one call by operator, on a GPU by kernel; the slowest ones."""
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA][: 2 if on_gpu else 1]
+    with profile(activities=activities) as profiler:
+        run()
+        synchronize(device)
+    times = {
+        event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1000
+        for event in profiler.key_averages()
+    }
+    slowest = sorted(times.items(), key=lambda item: -item[1])[:count]
+    return {name: milliseconds for name, milliseconds in slowest if milliseconds > 0}
+
+
+def weights_mb(model: nn.Module) -> float:
+    """MB (10^6 bytes) of parameters and of transformed weights."""
+    return sum(x.nbytes for x in (*model.parameters(), *model.buffers())) / 1e6
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -190,22 +268,26 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config-file", default="configs/DF2S2/DF2S2_R50.yaml", metavar="FILE")
+    parser.add_argument(
+        "--setting",
+        dest="settings",
+        action="append",
+        nargs=3,
+        metavar=("CONFIG", "HEIGHT", "WIDTH"),
+        help="a config and the size of its images; may be repeated "
+        f"({'; '.join(' '.join(map(str, setting)) for setting in SETTINGS)})",
+    )
     parser.add_argument("--weights", default="", metavar="FILE", help="of the config's model")
     parser.add_argument("--retinanet-weights", default="", metavar="FILE")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(512, 640), metavar=("HEIGHT", "WIDTH")
-    )
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
-    parser.add_argument(
-        "--precisions", nargs="+", default=["fp32"], choices=list(AUTOCAST_TYPES), metavar="NAME"
-    )
-    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="the fast path compiled, too")
     parser.add_argument(
         "--candidates", type=int, default=1000, help="boxes per image that shall enter NMS"
     )
+    add_batch_arguments(parser, batch_sizes=[1, 8])
     add_common_arguments(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    args.settings = [(c, int(height), int(width)) for c, height, width in args.settings or SETTINGS]
+    return args
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
@@ -214,18 +296,16 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     silence_detectron2()
     device = choose_device(args.device)
     torch.backends.cudnn.benchmark = True  # sizes are fixed here
-    torch.manual_seed(args.seed)
-    images = random_images(max(args.batch_sizes), tuple(args.size), args.seed)
-    models = build_pair(args.config_file, images[:2], device, args.weights, args.retinanet_weights)
-    for model in models.values():
-        model.eval()
-        if args.channels_last:
-            model.to(memory_format=torch.channels_last)
     results = []
-    for batch_size in args.batch_sizes:
-        inputs = [{"image": image} for image in images[:batch_size]]
-        for precision in args.precisions:
-            results += measure_setting(models, inputs, precision, args, device)
+    for config_file, height, width in args.settings:
+        torch.manual_seed(args.seed)
+        images = random_images(max(2, *args.batch_sizes), (height, width), args.seed)
+        models = build_candidates(config_file, images, args, device)
+        for batch_size in args.batch_sizes:
+            inputs = [{"image": image} for image in images[:batch_size]]
+            rows = measure_batch(models, inputs, args, device)
+            results += [{"config": config_file, "size": [height, width], **row} for row in rows]
+        del models
     document = report("inference", args, device, results)
     print(to_markdown(document))
     return document

@@ -21,6 +21,8 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PAGES = {
     FOLDER / "README.md": {
         "inference_gpu.json": "Inference on a GPU",
+        "inference_compiled_gpu.json": "Inference on a GPU, compiled",
+        "inference_cpu.json": "Inference on a CPU",
         "training_gpu.json": "Training steps on a GPU",
         "short_training_gpu.json": "A short training on a GPU",
         "matching_gpu.json": "Matching on a GPU",
@@ -55,12 +57,15 @@ def to_markdown(document: dict[str, Any]) -> str:
 
 def _inference_table(results: list[dict[str, Any]]) -> str:
     stages = list(results[0]["stages_ms"])
-    header = ["model", "precision", "batch", "median ms", "images/s", "noise", "memory MB"]
-    header += [*(f"{stage.replace('_', '-')} ms" for stage in stages), "boxes into NMS"]
+    header = ["config", "image", "model", "precision", "batch", "median ms", "images/s"]
+    header += ["x RetinaNet fp32", "noise", "memory MB"]
+    header += [*(f"{stage} ms" for stage in stages), "boxes into NMS"]
     rows = []
     for row in results:
-        rows.append([row["model"], row["precision"], row["batch_size"], _number(row["median_ms"])])
-        rows[-1] += [_number(row["images_per_second"]), f"{row['noise']:.1%}"]
+        rows.append([Path(row["config"]).stem, " x ".join(map(str, row["size"])), row["model"]])
+        rows[-1] += [row["precision"], row["batch_size"], _number(row["median_ms"])]
+        rows[-1] += [_number(row["images_per_second"]), f"{row['speedup']:.2f}"]
+        rows[-1] += [f"{row['noise']:.1%}"]
         rows[-1] += [_number(row["working_memory_mb"])]
         rows[-1] += [_number(row["stages_ms"][stage]) for stage in stages]
         rows[-1] += [_number(row["nms_inputs_per_image"])]

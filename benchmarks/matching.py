@@ -11,10 +11,7 @@ filled in slices of --slice faces, which needs less memory than detectron2's one
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,43 +95,11 @@ class Problem:
         return self.dense_matcher(overlaps)[1]
 
 
-def resident_peak(way: str, problem_arguments: tuple, threads: int) -> float | None:
-    """MB that one call adds to the resident memory of this process at its peak (Linux only)."""
-    torch.set_num_threads(threads)
-    match = getattr(Problem(*problem_arguments), way)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
-        before = _peak_resident_mb()
-        match()
-        return _peak_resident_mb() - before
-    except OSError:
-        return None
-
-
-def _peak_resident_mb() -> float:
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise OSError("/proc/self/status has no VmHWM")
-
-
-def extra_memory(
-    problem: Problem, way: str, problem_arguments: tuple, threads: int
-) -> float | None:
-    """MB that one call takes; on a CPU seen from outside, in a fresh process of its own."""
-    if problem.device.type == "cuda":
-        return peak_memory(getattr(problem, way), problem.device)
-    # Spawned, because threads of the libraries do not survive a fork.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(resident_peak, way, problem_arguments, threads).result()
-
-
 def measure_faces(
     num_faces: int, arguments: argparse.Namespace, device: torch.device
 ) -> dict[str, Any]:
     """The row for one number of faces."""
-    problem_arguments = (num_faces, tuple(arguments.size), arguments.slice, arguments.seed, device)
-    problem = Problem(*problem_arguments)
+    problem = Problem(num_faces, tuple(arguments.size), arguments.slice, arguments.seed, device)
     matrix_mb = 4 * num_faces * len(problem.anchors) / 1e6
     row: dict[str, Any] = {
         "faces": num_faces,
@@ -153,11 +118,10 @@ def measure_faces(
     seconds = time_alternating(ways, arguments.repeats, arguments.warmup, device)
     row["windows_seconds"] = statistics.median(seconds["windows"])
     row["noise"] = relative_difference(seconds["windows"], seconds[again])
-    memory = (problem_arguments, torch.get_num_threads())
-    row["windows_memory_mb"] = extra_memory(problem, "windows", *memory)
+    row["windows_memory_mb"] = peak_memory(problem.windows, device)
     if "dense" in ways:
         row["dense_seconds"] = statistics.median(seconds["dense"])
-        row["dense_memory_mb"] = extra_memory(problem, "dense", *memory)
+        row["dense_memory_mb"] = peak_memory(problem.dense, device)
     return row
 
 

@@ -90,19 +90,35 @@ def calibrate_untrained(model: nn.Module, images: list[Tensor]) -> None:
     ``images``, and the predictors are scaled to logits of deviation 1 and box codes of 0.2.
     """
     batch = model.preprocess_image([{"image": image} for image in images]).tensor
-    norms = [m for m in model.modules() if isinstance(m, FrozenBatchNorm2d)]
+    model.eval()
+    norms = [m for m in model.modules() if isinstance(m, (FrozenBatchNorm2d, nn.BatchNorm2d))]
     hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
     features = model.backbone(batch)
     for hook in hooks:
         hook.remove()
 
-    ours = isinstance(model, FaceDetector)
-    head = model.shot.head if ours else model.head
-    logits, deltas = head([features[name] for name in model.head_in_features])[:2]
-    score_layer = head.face_logits if ours else head.cls_score
-    box_layer = head.box_deltas if ours else head.bbox_pred
-    for layer, outputs, deviation in ((score_layer, logits, 1.0), (box_layer, deltas, 0.2)):
-        layer.weight *= deviation / torch.cat([x.flatten() for x in outputs]).std()
+    head = model.shot.head if isinstance(model, FaceDetector) else model.head
+    if isinstance(model, FaceDetector):
+        predictors = {head.face_logits: 1.0, head.box_deltas: 0.2}
+    else:
+        predictors = {head.cls_score: 1.0, head.bbox_pred: 0.2}
+    deviations = {
+        conv: deviation
+        for predictor, deviation in predictors.items()
+        for conv in predictor.modules()
+        if isinstance(conv, nn.Conv2d)
+    }
+    outputs: dict[nn.Module, list[Tensor]] = {conv: [] for conv in deviations}
+    hooks = [
+        conv.register_forward_hook(lambda conv, _, output: outputs[conv].append(output.flatten()))
+        for conv in deviations
+    ]
+    head([features[name] for name in model.head_in_features])
+    for hook in hooks:
+        hook.remove()
+    for conv, deviation in deviations.items():
+        conv.weight *= deviation / torch.cat(outputs[conv]).std()
+    model.train()
 
 
 def _take_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -6,7 +6,8 @@
 #
 # The steps do not depend on each other: one that fails is reported and the others go on; the exit
 # code is 1 if any failed. All of it ends within LIMIT seconds. OUTPUT then holds, in one flat
-# folder: summary.json, run.log, {short_training,inference,training,matching}.json, results.md.
+# folder: summary.json, run.log, results.md and a JSON of each benchmark:
+# {inference,inference_compiled,training,matching,short_training}.json.
 #
 # Environment variables:
 #   PYTHON                a Python with torch for the GPU                         (python3)
@@ -21,8 +22,12 @@
 #   ITERATIONS            of the short training                                   (400)
 #   TRAINING_OPTIONS      further KEY VALUE pairs of the short training           (none)
 #   WORKERS               processes that draw or load images                      (all cores, at most 8)
+#   STEPS                 those to run, besides the installation, which is always done:
+#                         gpu tests data inference inference_compiled training matching
+#                         short_training                                          (all of them)
 #   TESTS                 what pytest is given                                    (tests)
-#   INFERENCE_OPTIONS, BENCHMARK_TRAINING_OPTIONS, MATCHING_OPTIONS: of the benchmarks
+#   INFERENCE_OPTIONS, COMPILED_OPTIONS, BENCHMARK_TRAINING_OPTIONS, MATCHING_OPTIONS:
+#                         of the benchmarks
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -39,7 +44,10 @@ if [[ -n $BOTTOM_UP_WEIGHTS ]]; then
 else
   CONFIG=${CONFIG:-configs/DF2S2/small/demo_R18.yaml}
 fi
+STEPS=${STEPS:-gpu tests data inference inference_compiled training matching short_training}
 INFERENCE_OPTIONS=${INFERENCE_OPTIONS:---precisions fp32 bf16 fp16 --batch-sizes 1 8 32}
+COMPILED_OPTIONS=${COMPILED_OPTIONS:---compile --precisions bf16 --batch-sizes 1 32 \
+  --setting configs/DF2S2/DF2S2_R50.yaml 512 640}
 BENCHMARK_TRAINING_OPTIONS=${BENCHMARK_TRAINING_OPTIONS:---precisions fp32 fp16 --batch-sizes 8}
 MATCHING_OPTIONS=${MATCHING_OPTIONS:---max-matrix-mb 5000}
 
@@ -52,13 +60,15 @@ export PYTHONPATH="$PWD:$SITE${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 # Caches of matplotlib and the like stay out of a home folder that may not be writable.
 export MPLCONFIGDIR="$SCRATCH/matplotlib"
 LOG="$OUTPUT/run.log"
-rm -f "$OUTPUT"/{summary.json,run.log,short_training.json,inference.json,training.json,matching.json,results.md}
+rm -f "$OUTPUT"/{summary.json,run.log,results.md}
+rm -f "$OUTPUT"/{inference,inference_compiled,training,matching,short_training}.json
 : > "$SCRATCH/steps"
 
 # step NAME SECONDS COMMAND...: run within the time, log it, note how it ended.
 step() {
   local name=$1 seconds=$2 code left started=$SECONDS
   shift 2
+  [[ $name == install || " $STEPS " == *" $name "* ]] || return 0
   left=$((LIMIT - 10 - SECONDS))
   ((seconds < left)) || seconds=$left
   echo "== $name" | tee -a "$LOG"
@@ -111,8 +121,10 @@ draw_data() {
     step data 60 bash -c draw_data
     export DETECTRON2_DATASETS="$SCRATCH/data"
   fi
-  step inference 100 "$PYTHON" -m benchmarks.inference --device cuda \
+  step inference 150 "$PYTHON" -m benchmarks.inference --device cuda \
     --output "$OUTPUT/inference.json" $INFERENCE_OPTIONS
+  step inference_compiled 150 "$PYTHON" -m benchmarks.inference --device cuda \
+    --output "$OUTPUT/inference_compiled.json" $COMPILED_OPTIONS
   step training 80 "$PYTHON" -m benchmarks.training --device cuda \
     --output "$OUTPUT/training.json" $BENCHMARK_TRAINING_OPTIONS
   step matching 45 "$PYTHON" -m benchmarks.matching --device cuda \
@@ -123,7 +135,7 @@ draw_data() {
 }
 
 shopt -s nullglob
-tables=("$OUTPUT"/{inference,training,matching,short_training}.json)
+tables=("$OUTPUT"/{inference,inference_compiled,training,matching,short_training}.json)
 shopt -u nullglob
 measured=()
 for file in "${tables[@]}"; do [[ -f $file ]] && measured+=("$file"); done

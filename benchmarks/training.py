@@ -20,7 +20,7 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from benchmarks.common import (
-    AUTOCAST_TYPES,
+    add_batch_arguments,
     add_common_arguments,
     autocast,
     choose_device,
@@ -125,11 +125,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--size", type=int, nargs=2, default=(640, 640), metavar=("HEIGHT", "WIDTH")
     )
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8])
     parser.add_argument("--faces", type=int, default=20, help="in every image")
-    parser.add_argument(
-        "--precisions", nargs="+", default=["fp32"], choices=list(AUTOCAST_TYPES), metavar="NAME"
-    )
+    add_batch_arguments(parser, batch_sizes=[8])
     add_common_arguments(parser)
     return parser.parse_args(arguments)
 

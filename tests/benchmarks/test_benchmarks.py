@@ -33,18 +33,16 @@ def read_json(path: Path) -> dict:
 
 def test_inference_gives_nms_the_same_work_and_accounts_for_the_time(tmp_path):
     output = tmp_path / "inference.json"
-    options = ["--size", "128", "160", "--batch-sizes", "1", "2", "--candidates", "100"]
-    inference.main([*QUICK, "--config-file", SMALL, *options, "--output", str(output)])
+    options = ["--setting", SMALL, "128", "160", "--batch-sizes", "1", "2", "--candidates", "100"]
+    inference.main([*QUICK, *options, "--output", str(output)])
     document = read_json(output)
     assert document["benchmark"] == "inference"
     assert document["environment"]["device_type"] == "cpu"
-    assert document["settings"]["size"] == [128, 160]
     rows = document["results"]
     assert [(row["model"], row["batch_size"]) for row in rows] == [
-        (models.OURS, 1),
-        (models.THEIRS, 1),
-        (models.OURS, 2),
-        (models.THEIRS, 2),
+        (model, batch_size)
+        for batch_size in (1, 2)
+        for model in (models.THEIRS, models.OURS, inference.FAST)
     ]
     for row in rows:
         assert row["nms_inputs_per_image"] == pytest.approx(100, abs=2)
@@ -55,7 +53,10 @@ def test_inference_gives_nms_the_same_work_and_accounts_for_the_time(tmp_path):
         assert row["fastest_ms"] <= row["median_ms"] <= row["slowest_ms"]
         assert tuple(row["stages_ms"]) == inference.STAGES
         assert min(row["stages_ms"].values()) > 0
-        assert row["working_memory_mb"] is None
+        assert row["size"] == [128, 160] and Path(row["config"]) == Path(SMALL)
+        assert row["operators_ms"]
+        assert row["working_memory_mb"] is None or row["working_memory_mb"] > 0
+    assert rows[0]["speedup"] == rows[3]["speedup"] == 1
     assert make_table.to_markdown(document).count("\n") == 1 + 2 + len(rows)
 
 
@@ -222,11 +223,21 @@ def test_gpu_script_reports_every_failing_step(tmp_path):
     run = subprocess.run(["bash", script, output], env=environment, capture_output=True, text=True)
     assert run.returncode == 1
     summary = read_json(output / "summary.json")
-    steps = ["install", "gpu", "tests", "data", "inference", "training", "matching"]
-    assert summary["failed"] == [*steps, "short_training"]
+    steps = ["install", "gpu", "tests", "data", "inference", "inference_compiled", "training"]
+    steps += ["matching", "short_training"]
+    assert summary["failed"] == steps
     assert "there is no folder" in summary["steps"][0]["log_end"]
-    assert [step["exit_code"] for step in summary["steps"][1:]] == [3] * 7
+    assert [step["exit_code"] for step in summary["steps"][1:]] == [3] * 8
     assert sorted(path.name for path in output.iterdir()) == ["run.log", "summary.json"]
+
+
+def test_gpu_script_runs_the_steps_that_are_wanted(tmp_path):
+    environment = {**os.environ, "PYTHON": "false", "STEPS": "matching gpu"}
+    environment["DETECTRON2_DATASETS"] = str(tmp_path)
+    command = ["bash", ROOT / "benchmarks/run_on_gpu.sh", tmp_path / "results"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    announced = [line[3:] for line in run.stdout.splitlines() if line.startswith("== ")]
+    assert announced == ["install", "gpu", "matching"]
 
 
 def test_gpu_script_stops_in_time(tmp_path):

@@ -14,7 +14,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.modeling import build_model
-from detectron2.structures import pairwise_iou
+from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
 from benchmarks.matching import Problem
@@ -22,6 +22,7 @@ from benchmarks.models import annotated_batch, calibrate_untrained
 from df2s2_d2 import load_config
 from df2s2_d2.data.datasets.builtin import register_wider_face
 from df2s2_d2.engine import Trainer
+from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.ground_truth import GroundTruth
 
@@ -174,6 +175,62 @@ def test_detections_equal_the_cpu():
         best, index = overlaps.max(dim=1)
         assert best.min() > 0.99
         assert (actual.scores[index] - expected.scores).abs().max() < 1e-3
+
+
+@torch.inference_mode()
+def test_the_fast_path_finds_what_the_cpu_finds():
+    on_cpu, on_device = (model.eval() for model in detectors_on_both_devices())
+    batch = [{"image": x["image"]} for x in annotated_batch(2, (128, 160), 0)]
+    sizes = torch.tensor([[128, 160]] * 2)
+    boxes, scores = on_cpu.candidates(on_cpu.preprocess_image(batch).tensor, sizes)
+    fast = optimize(on_device)
+    for _ in range(3):  # plainly, recorded, and replayed
+        images = fast.preprocess_image(batch).tensor
+        found, found_scores = fast.candidates(images, sizes.to(DEVICE))
+        torch.testing.assert_close(found_scores.cpu(), scores, rtol=1e-3, atol=1e-3)
+        for image in range(2):
+            overlaps = pairwise_iou(Boxes(boxes[image, :100]), Boxes(found[image].cpu()))
+            assert overlaps.max(dim=1).values.min() > 0.99
+
+
+@on_gpu_only
+@torch.inference_mode()
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_the_network_never_waits_for_the_gpu(precision):
+    _, plain = detectors_on_both_devices()
+    fast = optimize(plain.eval(), precision)
+    batch = [{"image": x["image"]} for x in annotated_batch(2, (128, 160), 0)]
+    sizes = torch.tensor([[128, 160]] * 2, device=DEVICE)
+    for model in (plain, fast):
+        images = model.preprocess_image(batch).tensor
+        for _ in range(2):  # libraries may wait the first time, and recording a graph does
+            model.candidates(images, sizes)
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            _, scores = model.candidates(images, sizes)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert scores.isfinite().all()
+
+
+@on_gpu_only
+@torch.inference_mode()
+def test_graphs_of_many_sizes_take_no_more_memory_than_those_of_a_few():
+    _, plain = detectors_on_both_devices()
+    fast = optimize(plain.eval())
+
+    def reserved_after(sizes: list[tuple[int, int]]) -> int:
+        for height, width in sizes:
+            for _ in range(3):
+                fast([{"image": torch.zeros(3, height, width, dtype=torch.uint8)}])
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_reserved()
+
+    sizes = [(128 * i, 128 * j) for i in range(1, 6) for j in range(1, 6)]
+    few = reserved_after(sizes[-8:])
+    assert reserved_after([*sizes, *sizes[-8:]]) < 1.2 * few + 50e6
 
 
 @on_gpu_only
