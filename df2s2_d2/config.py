@@ -6,6 +6,9 @@ for all of them stands here, once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg
 from yaml import YAMLError
@@ -21,14 +24,59 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     Raises:
         ValueError: naming the file or key and what is wrong with it.
     """
+    cfg = _default_config()
+    if config_file:
+        with _naming(f"Config {config_file}"):
+            cfg.merge_from_file(config_file, allow_unsafe=False)
+    place = f"Config {config_file} with overrides" if config_file else "Config overrides"
+    merge_overrides(cfg, overrides, place)
+    return cfg
+
+
+def parse_config(text: str, place: str) -> CN:
+    """As :func:`load_config`, from YAML as ``CfgNode.dump`` writes it.
+
+    Args:
+        text: the YAML.
+        place: where it comes from, for error messages.
+
+    Raises:
+        ValueError: naming the place and what is wrong.
+    """
+    cfg = _default_config()
+    with _naming(place):
+        cfg.merge_from_other_cfg(CN.load_cfg(text))
+    return cfg
+
+
+def merge_overrides(
+    cfg: CN, overrides: list[str] | tuple[str, ...], place: str = "Config overrides"
+) -> None:
+    """Change keys of ``cfg`` in place.
+
+    Args:
+        cfg: not frozen.
+        overrides: ``[key, value, key, value, ...]``.
+        place: where they come from, for error messages.
+
+    Raises:
+        ValueError: naming the place, the key and what is wrong with it.
+    """
+    with _naming(place):
+        cfg.merge_from_list(list(overrides))
+
+
+def _default_config() -> CN:
     cfg = get_cfg()
     add_df2s2_config(cfg)
-    place = f"Config {config_file}" if config_file else "Config overrides"
+    return cfg
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Whatever a wrong config makes its reader stumble over becomes one error that says where."""
     try:
-        if config_file:
-            cfg.merge_from_file(config_file, allow_unsafe=False)
-            place += " with overrides"
-        cfg.merge_from_list(list(overrides))
+        yield
     except FileNotFoundError as error:
         raise ValueError(f"The config file {error.filename} does not exist") from error
     except (AttributeError, TypeError) as error:
@@ -38,7 +86,6 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     except (KeyError, ValueError, AssertionError, YAMLError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         raise ValueError(f"{place}: {' '.join(str(message).split())}") from error
-    return cfg
 
 
 def add_df2s2_config(cfg: CN) -> None:

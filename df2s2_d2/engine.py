@@ -24,6 +24,9 @@ from torch import nn
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
 from df2s2_d2.evaluation.protocol import Protocol, file_sha256
+from df2s2_d2.hardware import multiplies_bfloat16_fast
+from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
+from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.backbone import load_pretrained
 from df2s2_d2.modeling.image_scales import image_scales
 from df2s2_d2.modeling.postprocessing import detection_thresholds
@@ -70,6 +73,7 @@ class Trainer(DefaultTrainer):
             cfg.defrost()
             cfg.SOLVER.AMP.ENABLED = False
         super().__init__(cfg)
+        self.checkpointer.add_checkpointable(CONFIG_KEY, CarriedConfig(cfg))
         if not on_cpu:
             # Reading losses makes the GPU wait, so they are read only when they are written.
             self._trainer.gather_metric_period = _WRITE_PERIOD
@@ -139,11 +143,11 @@ class Trainer(DefaultTrainer):
 
 
 def _cpu_autocast() -> contextlib.AbstractContextManager | None:
-    """bfloat16 autocast where the processor computes in it; elsewhere it would only be slower."""
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    """bfloat16 autocast where the processor is fast in it; elsewhere it would only be slower."""
+    if multiplies_bfloat16_fast(torch.device("cpu")):
         return torch.autocast("cpu", dtype=torch.bfloat16)
     logging.getLogger(__name__).warning(
-        "This processor has no bfloat16 arithmetic: SOLVER.AMP.ENABLED is passed over"
+        "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed over"
     )
     return None
 
@@ -164,7 +168,7 @@ def check_inputs(cfg: CfgNode) -> None:
         DatasetCatalog.get(name)
     check_test_time_augmentation(cfg)
     check_weights(cfg)
-    _check_path("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
+    check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
 
 
 def check_weights(cfg: CfgNode) -> None:
@@ -173,20 +177,7 @@ def check_weights(cfg: CfgNode) -> None:
     Raises:
         FileNotFoundError, ValueError: what is wrong, and where.
     """
-    _check_path("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
-
-
-def _check_path(key: str, path: str) -> None:
-    if path.endswith(".pkl") and not path.startswith("detectron2://"):
-        raise ValueError(
-            f"{key} is {path!r}: pickles are not loaded, as they can run code; save the weights "
-            "with torch.save({'model': state_dict}, 'FILE.pth')"
-        )
-    if path and "://" not in path and not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"{key} is {path!r}, but there is no such file: give the path of a file, or '' to "
-            "start without it"
-        )
+    check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:

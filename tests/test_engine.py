@@ -12,6 +12,7 @@ from detectron2.utils.env import seed_all_rng
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision.models import resnet18
 
+from df2s2_d2 import engine
 from df2s2_d2.engine import Trainer
 from df2s2_d2.evaluation import read_detections
 from tests.small_runs import registered, smallest_config, wider_face_files
@@ -144,7 +145,9 @@ def test_training_changes_the_weights(config, tmp_path):
         assert any(part in name for name in moved), part
 
 
-def test_mixed_precision_on_a_cpu_is_autocast_or_passed_over(config, caplog):
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_mixed_precision_on_a_cpu_is_autocast_or_passed_over(config, caplog, monkeypatch, is_fast):
+    monkeypatch.setattr(engine, "multiplies_bfloat16_fast", lambda device: is_fast)
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
         trainer = Trainer(config(SOLVER__AMP__ENABLED=True, SOLVER__MAX_ITER=2))
     kinds = {True: set(), False: set()}
@@ -154,7 +157,7 @@ def test_mixed_precision_on_a_cpu_is_autocast_or_passed_over(config, caplog):
     trainer.train()
     in_training, in_testing = kinds[True], kinds[False]
     assert in_testing == {torch.float32}
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if is_fast:
         assert in_training == {torch.bfloat16}
         assert "bfloat16" not in caplog.text
     else:

@@ -73,19 +73,27 @@ def test_imports_are_found_in_every_form():
 @pytest.mark.parametrize(
     ("folder", "forbidden"),
     [
-        ("modeling", ("data", "evaluation", "engine", "config", "visualization")),
+        (
+            "modeling",
+            ("data", "evaluation", "inference", "engine", "config", "visualization"),
+        ),
         (
             "data",
             (
                 "modeling",
                 "evaluation.evaluators",
                 "evaluation.wider_face",
+                "inference",
                 "engine",
                 "config",
                 "visualization",
             ),
         ),
-        ("evaluation", ("modeling", "data", "engine", "config", "visualization")),
+        (
+            "evaluation",
+            ("modeling", "data", "inference", "engine", "config", "visualization"),
+        ),
+        ("inference", ("evaluation.evaluators", "engine")),
     ],
 )
 def test_parts_do_not_know_each_other(folder, forbidden):

@@ -13,6 +13,7 @@ from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
 from df2s2_d2.data.augmentation import build_augmentations, centres_inside, sizes_inside
+from df2s2_d2.data.image_reading import read_image
 
 logger = logging.getLogger(__name__)
 
@@ -192,30 +193,6 @@ def _clip(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     height, width = image_size
     boxes = boxes.clip(0, (width, height, width, height))
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
-
-
-def read_image(file_name: str, image_format: str) -> np.ndarray:
-    """Read an image upright, by its EXIF orientation.
-
-    Args:
-        file_name: any format that Pillow reads.
-        image_format: order of the channels, e.g. "BGR".
-
-    Returns:
-        (H, W, 3) uint8.
-
-    Raises:
-        OSError: if the image cannot be read; names it.
-    """
-    try:
-        return detection_utils.read_image(file_name, format=image_format)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"The image {file_name} does not exist.") from None
-    except Exception as error:  # Decoders raise whatever a broken file makes them stumble over.
-        raise OSError(
-            f"The image {file_name} cannot be read ({error}): restore the file, or take it out of "
-            "the data set."
-        ) from error
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

@@ -1,0 +1,46 @@
+"""The config that a checkpoint carries, so that one file is enough to find faces."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+
+from df2s2_d2.config import parse_config
+from df2s2_d2.inference.trained_weights import check_weights_file, read_checkpoint
+
+# Where in a checkpoint the config lies.
+CONFIG_KEY = "config"
+
+
+class CarriedConfig:
+    """A config as fvcore's Checkpointer saves it beside the model: as YAML, which runs no code."""
+
+    def __init__(self, cfg: CfgNode):
+        self._text = cfg.dump()
+
+    def state_dict(self) -> str:
+        return self._text
+
+    def load_state_dict(self, text: str) -> None:
+        """Nothing is loaded: a resumed run follows the config that it is started with."""
+
+
+def config_of(path: str) -> CfgNode:
+    """The config that a checkpoint carries; its MODEL.WEIGHTS is the checkpoint.
+
+    Args:
+        path: a checkpoint of the Trainer.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no checkpoint, carries no config, or one with unknown keys.
+    """
+    check_weights_file("The checkpoint", path)
+    text = read_checkpoint(path).get(CONFIG_KEY)
+    if not isinstance(text, str):
+        raise ValueError(
+            f"The checkpoint {path} carries no config: give the config that it was trained by, "
+            f'such as Predictor("CONFIG.yaml", overrides=["MODEL.WEIGHTS", "{path}"])'
+        )
+    cfg = parse_config(text, f"The config in {path}")
+    cfg.MODEL.WEIGHTS = path
+    return cfg
