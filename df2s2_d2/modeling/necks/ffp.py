@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
@@ -55,7 +56,8 @@ class FBlock(nn.Module):
         Returns:
             (N, out_channels, 2H, 2W).
         """
-        return lower * self.activation(self.norm(self.upsample(upper))) + lower
+        attention = self.activation(self.norm(self.upsample(upper)))
+        return torch.addcmul(lower, lower, attention)
 
 
 def xavier_fill_transposed(module: nn.ConvTranspose2d) -> None:
