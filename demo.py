@@ -1,18 +1,25 @@
 #!/usr/bin/env python3
-"""Find the faces in images and draw them, confidence shown as opacity.
+"""Find the faces in images, videos and camera pictures.
 
-    python demo.py --config-file CONFIG --input photo.jpg folder/ --output found/ \\
-        --opts MODEL.WEIGHTS output/model_final.pth
-
-``--weak-masks EVENT/IMAGE ...`` draws, for images of the training set, the masks that the
-segmentation branch learns from, and what it predicts.
+Writes where they are, and the pictures with the faces framed (confidence as opacity), hidden, or
+cut out. What cannot be read is listed at the end and stops nothing; the exit code is then 1.
+Ctrl-C ends a run early and keeps what was found.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import os
+import signal
 import sys
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+# OpenCV and its ffmpeg would write lines of their own about files that are reported here.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2
 import numpy as np
@@ -26,74 +33,32 @@ from torch import nn
 from tqdm import tqdm
 
 from df2s2_d2 import load_config
+from df2s2_d2.config import merge_overrides
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.data.dataset_mapper import read_image
-from df2s2_d2.engine import check_weights
+from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.media import privacy, result_files
+from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.pictures import Pictures
+from df2s2_d2.inference.media.result_files import ResultFiles
+from df2s2_d2.inference.media.sources import camera_source, check_output, find_sources
+from df2s2_d2.inference.media.video_recorder import can_copy_sound
+from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.modeling.test_time_augmentation import (
-    check_test_time_augmentation,
-    with_test_time_augmentation,
-)
-from df2s2_d2.visualization import draw_detections, draw_weak_masks
+from df2s2_d2.visualization import draw_weak_masks
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+EXAMPLES = """examples:
+  python demo.py --weights model.pth --input photos/ 'more/**/*.jpg' clip.mp4 --output found/
+  python demo.py --weights model.pth --input photos/ --output found/ --save json csv --no-pictures
+  python demo.py --weights model.pth --input street.mp4 --output safe/ --blur
+  python demo.py --weights model.pth --input photos/ --output found/ --crops 0.3 --threshold 0.8
+  python demo.py --weights model.pth --webcam 0 --output found/ --show
+  python demo.py --config-file CONFIG --input photos/ --output found/ --opts MODEL.WEIGHTS model.pth
+"""
 
-
-def find_images(inputs: list[str]) -> list[Path]:
-    """The image files among ``inputs``: files as they are, folders with all below them.
-
-    Raises:
-        FileNotFoundError: if an input does not exist or a folder holds no image.
-    """
-    images = []
-    for path in map(Path, inputs):
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise FileNotFoundError(f"The folder {path} holds no image")
-            images += found
-        elif path.exists():
-            images.append(path)
-        else:
-            raise FileNotFoundError(f"The input {path} does not exist")
-    return images
-
-
-@torch.no_grad()
-def draw_faces(
-    cfg: CfgNode, model: nn.Module, images: list[Path], output: Path, threshold: float
-) -> list[str]:
-    """Write each image with the faces found in it; an image that fails stops nothing.
-
-    Args:
-        cfg: of the model.
-        model: in evaluation mode.
-        images: files to look into.
-        output: folder for the pictures, which keep their names; like names get a number.
-        threshold: only faces with a higher score are drawn.
-
-    Returns:
-        What went wrong, a line for each image that failed.
-    """
-    mapper = FaceDatasetMapper(cfg, is_train=False)
-    output.mkdir(parents=True, exist_ok=True)
-    failures, taken = [], set()
-    for path in tqdm(images, unit="image", disable=None):
-        try:
-            record = mapper({"file_name": str(path), "image_id": path.stem})
-        except OSError as error:
-            failures.append(str(error))
-            continue
-        detections = model([record])[0]["instances"].to("cpu")
-        # At its own size: the mapper may have resized the copy for the network.
-        original = read_image(str(path), "RGB")
-        picture = draw_detections(original, detections[detections.scores > threshold])
-        name = path.stem
-        while name in taken:
-            name = f"{name}_{len(taken)}"
-        taken.add(name)
-        cv2.imwrite(str(output / f"{name}.jpg"), picture[:, :, ::-1])
-    return failures
+# A face that is hidden needlessly does less harm than one that is not.
+THRESHOLD, HIDING_THRESHOLD = 0.5, 0.2
+WRITE_THRESHOLD = 0.01
+CROP_MARGIN = 0.3
 
 
 @torch.no_grad()
@@ -146,43 +111,288 @@ def draw_training_masks(cfg: CfgNode, model: nn.Module, image_ids: list[str], ou
         figure.savefig(output / f"weak_masks_{image_id.replace('/', '_')}.png", dpi=110)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, checked as far as it can be without reading files."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="demo.py (--weights FILE | --config-file FILE) (--input ... | --webcam N) "
+        "--output FOLDER [options]",
     )
-    parser.add_argument("--config-file", required=True, metavar="FILE")
-    parser.add_argument("--input", nargs="+", default=[], help="image files and folders of them")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--threshold", type=float, default=0.5, help="lowest score drawn (0.5)")
-    parser.add_argument("--weak-masks", nargs="+", default=[], metavar="EVENT/IMAGE")
-    parser.add_argument(
+    model = parser.add_argument_group("detector")
+    model.add_argument(
+        "--weights", metavar="FILE", help="a trained model; the config is taken from it"
+    )
+    model.add_argument(
+        "--config-file",
+        metavar="FILE",
+        help="a config; needed if the model carries none, as those trained elsewhere",
+    )
+    model.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs over the config, last"
     )
-    return parser.parse_args()
+
+    seen = parser.add_argument_group("where to look")
+    seen.add_argument(
+        "--input",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="images, videos, folders with all below them, and patterns such as 'a/**/*.jpg'",
+    )
+    seen.add_argument(
+        "--webcam", type=int, metavar="N", help="a camera, from 0; q or Ctrl-C ends the recording"
+    )
+
+    found = parser.add_argument_group("what to write")
+    found.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for all that is written; files of the same name are overwritten, others stay",
+    )
+    found.add_argument(
+        "--save",
+        nargs="*",
+        choices=result_files.FORMATS,
+        default=["json"],
+        help="formats of the results: detections.json (the default), detections.csv, "
+        "wider/<event>/<image>.txt, coco.json with coco_images.json; nothing for none",
+    )
+    found.add_argument(
+        "--write-threshold",
+        type=_share,
+        default=WRITE_THRESHOLD,
+        metavar="SCORE",
+        help="faces with a higher score are in the results (%(default)s)",
+    )
+    found.add_argument(
+        "--coco-ground-truth",
+        type=Path,
+        metavar="FILE",
+        help="COCO JSON that coco.json is to be compared with: gives the images their ids",
+    )
+
+    pictures = parser.add_argument_group("pictures")
+    pictures.add_argument(
+        "--threshold",
+        type=_share,
+        metavar="SCORE",
+        help="faces with a higher score are in pictures and crops "
+        f"({THRESHOLD}; with --blur {HIDING_THRESHOLD})",
+    )
+    pictures.add_argument(
+        "--no-pictures", dest="pictures", action="store_false", help="write the results only"
+    )
+    pictures.add_argument(
+        "--crops",
+        nargs="?",
+        type=_margin,
+        const=CROP_MARGIN,
+        metavar="MARGIN",
+        help="write every face into crops/ too, with this share of its size on each side "
+        "(%(const)s)",
+    )
+    pictures.add_argument(
+        "--blur",
+        nargs="?",
+        choices=privacy.STYLES,
+        const=privacy.STYLES[0],
+        help="make the faces unrecognisable (%(const)s). A face that is not found stays visible: "
+        "the lower --threshold, the fewer there are; look the pictures through before you "
+        "publish them. In videos, fill is the only style that cannot be undone in part",
+    )
+    pictures.add_argument(
+        "--boxes",
+        action=argparse.BooleanOptionalAction,
+        help="frame the faces (the default but with --blur)",
+    )
+    pictures.add_argument("--show", action="store_true", help="show the pictures; q stops")
+
+    speed = parser.add_argument_group("speed")
+    speed.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="most images in the network at once (%(default)s); about 5 N are in memory",
+    )
+    speed.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "fp16", "auto"),
+        default="fp32",
+        help="of the arithmetic (%(default)s); auto is bf16 where that is fast",
+    )
+
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--weak-masks",
+        nargs="+",
+        default=[],
+        metavar="EVENT/IMAGE",
+        help="draw, for images of DATASETS.TRAIN, the masks that the segmentation branch learns "
+        "from, and what it predicts",
+    )
+
+    args = parser.parse_args(arguments)
+    if not (args.weights or args.config_file):
+        parser.error("give a trained model by --weights, or a config by --config-file")
+    if not (args.input or args.webcam is not None or args.weak_masks):
+        parser.error("give images or videos by --input, or a camera by --webcam")
+    if args.blur and args.crops is not None:
+        parser.error("--crops writes the very faces that --blur hides: choose one of them")
+    if args.blur and not (args.pictures or args.show):
+        parser.error("--blur changes pictures, and --no-pictures writes none: choose one of them")
+    if args.show and not _has_display():
+        parser.error("--show needs a display, and there is none: leave it out")
+    if args.threshold is None:
+        args.threshold = HIDING_THRESHOLD if args.blur else THRESHOLD
+    if args.boxes is None:
+        args.boxes = not args.blur
+    return args
 
 
-def main() -> None:
-    args = parse_arguments()
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return value
+
+
+def _margin(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 10:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 10, found {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+    return value
+
+
+def _has_display() -> bool:
+    """Whether a window can be opened; asked without one, Qt ends the process."""
+    is_linux = sys.platform.startswith("linux")
+    return not is_linux or bool(os.getenv("DISPLAY") or os.getenv("WAYLAND_DISPLAY"))
+
+
+def load_detector_config(args: argparse.Namespace) -> CfgNode:
+    """The config of the detector, which gives out all faces that any threshold asks for.
+
+    Raises:
+        OSError, ValueError: if the config or the weights are missing or wrong.
+    """
+    cfg = load_config(args.config_file) if args.config_file else config_of(args.weights)
+    if args.weights:
+        cfg.MODEL.WEIGHTS = args.weights
+    merge_overrides(cfg, args.opts)
+    if not cfg.MODEL.WEIGHTS:
+        raise ValueError("no trained model is given: add --weights FILE")
+    wanted = min(args.write_threshold, args.threshold)
+    detector = cfg.MODEL.FACE_DETECTOR
+    detector.SCORE_THRESH_TEST = min(detector.SCORE_THRESH_TEST, wanted)
+    return cfg
+
+
+def find_faces(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Look for faces in all inputs, and print what came of it.
+
+    Returns:
+        The exit code: 0, 1 after failures, or 130 if the run was interrupted.
+
+    Raises:
+        OSError, ValueError: if nothing can be done.
+    """
+    sources = find_sources(args.input, args.output)
+    if args.webcam is not None:
+        sources.append(camera_source(args.webcam))
+    check_output(sources, args.output)
+    num_images = sum(not source.is_video for source in sources)
+    if num_images < len(sources) and args.pictures and not can_copy_sound():
+        print("Videos are written without sound; with ffmpeg installed they keep it")
+
+    predictor = Predictor(
+        cfg, batch_size=args.batch_size, precision=args.precision, image_format="RGB"
+    )
+    pictures = Pictures(
+        args.output,
+        threshold=args.threshold,
+        is_written=args.pictures,
+        is_shown=args.show,
+        draws_boxes=args.boxes,
+        hide=args.blur,
+        crop_margin=args.crops,
+    )
+    started = time.monotonic()
+    formats = args.output, args.save, args.write_threshold, args.coco_ground_truth
+    with ResultFiles(*formats) as results:
+        finding = FaceFinding(
+            predictor,
+            results,
+            pictures,
+            follow=functools.partial(follow, is_shown=args.show),
+            batch_size=args.batch_size,
+        )
+        try:
+            finding.run(sources)
+            is_interrupted = False
+        except KeyboardInterrupt:
+            is_interrupted = True
+
+    looked_at = [f"{finding.num_images:,} of {num_images:,} images"] if num_images else []
+    looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
+    print(
+        f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
+        f"{results.num_faces:,} faces with a score above {args.write_threshold:g}, "
+        f"{finding.num_shown:,} above {args.threshold:g}, "
+        f"in {time.monotonic() - started:.0f} s -> {args.output}"
+    )
+    if finding.failures:
+        print(*finding.failures, sep="\n", file=sys.stderr)
+    return 130 if is_interrupted else int(bool(finding.failures))
+
+
+def follow(
+    pictures: Iterable[np.ndarray | None],
+    *,
+    name: str,
+    unit: str,
+    total: int | None,
+    is_shown: bool,
+) -> bool:
+    """Draw a progress bar, and show the pictures if that is wanted; False once q is pressed."""
+    for picture in tqdm(pictures, name, total, unit=unit, disable=None):
+        if is_shown and picture is not None:
+            cv2.imshow("faces (q stops)", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            if cv2.waitKey(1) & 0xFF == ord("q"):
+                return False
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    args = parse_arguments(arguments)
     try:
-        cfg = load_config(args.config_file, args.opts)
-        if not cfg.MODEL.WEIGHTS:
-            raise ValueError("no trained model is given: add --opts MODEL.WEIGHTS FILE")
-        check_weights(cfg)
-        check_test_time_augmentation(cfg)
-        images = find_images(args.input)
-        model = build_model(cfg).eval()
-        DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
-        detector = with_test_time_augmentation(cfg, model)
-        failures = draw_faces(cfg, detector, images, args.output, args.threshold)
+        cfg = load_detector_config(args)
+        exit_code = 0
+        if args.input or args.webcam is not None:
+            exit_code = find_faces(cfg, args)
         if args.weak_masks:
+            model = build_model(cfg).eval()
+            DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
             draw_training_masks(cfg, model, args.weak_masks, args.output)
     except (OSError, ValueError) as error:
-        sys.exit(f"demo.py: {error}")
-    if images:
-        print(f"{len(images) - len(failures)} of {len(images)} images drawn into {args.output}")
-    if failures:
-        sys.exit("\n".join(failures))
+        print(f"demo.py: {error}", file=sys.stderr)
+        return 1
+    return exit_code
 
 
 if __name__ == "__main__":
-    main()
+    # A run that a scheduler ends keeps what it found, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

@@ -147,7 +147,8 @@ def _cpu_autocast() -> contextlib.AbstractContextManager | None:
     if multiplies_bfloat16_fast(torch.device("cpu")):
         return torch.autocast("cpu", dtype=torch.bfloat16)
     logging.getLogger(__name__).warning(
-        "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed over"
+        "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed "
+        "over"
     )
     return None
 

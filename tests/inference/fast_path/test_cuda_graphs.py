@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from df2s2_d2.inference.cuda_graphs import GraphedFunction
+from df2s2_d2.inference.fast_path.cuda_graphs import GraphedFunction
 
 
 class Recorder:

@@ -12,9 +12,8 @@ from detectron2.structures import Boxes, pairwise_iou
 from torch import Tensor, nn
 
 from benchmarks.models import random_images
-from df2s2_d2.inference import fast_path
-from df2s2_d2.inference.fast_path import optimize
-from df2s2_d2.inference.winograd import WinogradConv2d
+from df2s2_d2.inference.fast_path import PRECISIONS, fast_detector, optimize
+from df2s2_d2.inference.fast_path.winograd import WinogradConv2d
 from df2s2_d2.modeling import FaceDetector
 from tests.tiny_detectors import calibrate, tiny_detector
 
@@ -52,7 +51,7 @@ def found_again(boxes, scores, other_boxes, other_scores, iou: float, score: flo
     ids=["DF2S2", "first shot", "two towers", "DSFD"],
 )
 def test_detections_are_the_same(config, monkeypatch):
-    monkeypatch.setattr(fast_path, "_WINOGRAD_MIN_WIDTH", 8)
+    monkeypatch.setattr(fast_detector, "_WINOGRAD_MIN_WIDTH", 8)
     detector = calibrated(tiny_detector(*config))
     fast = optimize(detector)
     assert any(isinstance(m, WinogradConv2d) for m in fast.modules())
@@ -78,7 +77,7 @@ def test_detections_are_the_same(config, monkeypatch):
 def test_half_precision_finds_the_same_faces(precision):
     detector = calibrated(tiny_detector(DF2S2))
     fast = optimize(detector, precision)
-    assert {p.dtype for p in fast.backbone.parameters()} == {fast_path.PRECISIONS[precision]}
+    assert {p.dtype for p in fast.backbone.parameters()} == {PRECISIONS[precision]}
     batch = inputs((192, 256))
     (plain,), (optimized,) = detect(detector, batch), detect(fast, batch)
     assert optimized.scores.dtype == optimized.pred_boxes.tensor.dtype == torch.float32
@@ -127,7 +126,7 @@ def test_auto_takes_bfloat16_where_it_is_fast(monkeypatch):
     detector = tiny_detector(DF2S2)
     for is_fast, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(
-            fast_path, "multiplies_bfloat16_fast", lambda _, is_fast=is_fast: is_fast
+            fast_detector, "multiplies_bfloat16_fast", lambda _, is_fast=is_fast: is_fast
         )
         assert optimize(detector, "auto").dtype == dtype
 
@@ -139,7 +138,7 @@ def resident_bytes() -> int:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
 def test_memory_does_not_grow_with_the_number_of_image_sizes(monkeypatch):
-    monkeypatch.setattr(fast_path, "_WINOGRAD_MIN_WIDTH", 8)
+    monkeypatch.setattr(fast_detector, "_WINOGRAD_MIN_WIDTH", 8)
     fast = optimize(calibrated(tiny_detector(DF2S2)))
     generator = np.random.default_rng(0)
     sizes = {tuple(size) for size in generator.integers(16, 400, (600, 2)).tolist()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from df2s2_d2.inference.upsampling import UpsampleByProduct
+from df2s2_d2.inference.fast_path.upsampling import UpsampleByProduct
 
 
 def test_equals_the_transposed_convolution():

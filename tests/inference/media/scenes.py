@@ -10,8 +10,8 @@ import torch
 from detectron2.structures import Boxes, Instances
 from PIL import Image
 
-from df2s2_d2.inference.frames import Frame
-from df2s2_d2.inference.sources import Source
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.sources import Source
 
 
 def scene(*faces: tuple[int, int, int, int], size: tuple[int, int] = (96, 128)) -> np.ndarray:

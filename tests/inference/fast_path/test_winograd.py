@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from df2s2_d2.inference import winograd
-from df2s2_d2.inference.winograd import WinogradConv2d
+from df2s2_d2.inference.fast_path import winograd
+from df2s2_d2.inference.fast_path.winograd import WinogradConv2d
 from df2s2_d2.modeling.layers import rectified_conv
 
 

@@ -10,10 +10,10 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 
 from df2s2_d2.hardware import multiplies_bfloat16_fast
-from df2s2_d2.inference.cuda_graphs import GraphedFunction
+from df2s2_d2.inference.fast_path.cuda_graphs import GraphedFunction
+from df2s2_d2.inference.fast_path.upsampling import UpsampleByProduct
+from df2s2_d2.inference.fast_path.winograd import WinogradConv2d
 from df2s2_d2.inference.fold_norms import fold_norms
-from df2s2_d2.inference.upsampling import UpsampleByProduct
-from df2s2_d2.inference.winograd import WinogradConv2d
 from df2s2_d2.modeling import FaceDetector
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -1,0 +1,1 @@
+"""Images, videos and cameras in; result files, pictures and videos out."""

@@ -1,0 +1,312 @@
+"""Faces found -> files: JSON, CSV, WIDER FACE's text and COCO's results.
+
+Every frame is written as soon as it is added, so that a run that breaks off leaves what it found,
+and memory does not grow with the number of frames. All formats hold the same numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from detectron2.structures import Instances
+
+from df2s2_d2.evaluation import write_detections
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.sources import as_utf8
+
+logger = logging.getLogger(__name__)
+
+# Decimals: hundredths of a pixel, and enough of a score to keep the order.
+_BOX_DECIMALS, _SCORE_DECIMALS = 2, 6
+
+
+class ResultFile(Protocol):
+    """Takes the faces of one frame after the other."""
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        """Write the faces of a frame, (n, 5) ``x1, y1, x2, y2, score``."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class JsonArrayFile:
+    """A JSON file with an array to which items are added; after each it is a whole document."""
+
+    def __init__(self, path: Path, before: str = "", after: str = ""):
+        """
+        Args:
+            path: of the file, which is overwritten.
+            before, after: text of the document before and after the array.
+        """
+        self._tail = f"\n]{after}\n"
+        self._file = path.open("w", encoding="utf-8")
+        self._file.write(f"{before}[")
+        self._end = self._file.tell()
+        self._separator = "\n"
+        self.close_array()
+
+    def close_array(self) -> None:
+        """Write what follows the last whole item, over what may be there."""
+        self._file.seek(self._end)
+        self._file.write(self._tail)
+        self._file.truncate()
+        self._file.flush()
+
+    def add(self, items: Sequence[dict]) -> None:
+        """Append items, one a line."""
+        if not items:
+            return
+        text = ",\n".join(json.dumps(item, allow_nan=False) for item in items)
+        self._file.seek(self._end)
+        self._file.write(f"{self._separator}{text}")
+        end = self._file.tell()
+        self._file.write(self._tail)
+        self._file.flush()
+        self._end, self._separator = end, ",\n"
+
+    def close(self) -> None:
+        """Finish the file, also after an interruption in the midst of an item."""
+        self.close_array()
+        self._file.close()
+
+
+class JsonResults:
+    """``detections.json``: an array of frames with ``file``, ``width``, ``height`` and ``faces``.
+
+    A face has ``box``, XYXY in pixels, and ``score``; frames of videos have ``frame``, from 0, and
+    ``time`` in seconds too. Images without faces are listed with none.
+    """
+
+    def __init__(self, folder: Path):
+        self._file = JsonArrayFile(folder / "detections.json")
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        height, width = frame.image.shape[:2]
+        record = {"file": str(frame.source.path), **_place_in_video(frame)}
+        record |= {"width": width, "height": height}
+        record["faces"] = [{"box": box, "score": score} for *box, score in faces.tolist()]
+        self._file.add([record])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class CsvResults:
+    """``detections.csv``: a row a face; frame and time are empty for images."""
+
+    _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
+
+    def __init__(self, folder: Path):
+        # Names that are not UTF-8 are written with the bytes that they have.
+        self._file = (folder / "detections.csv").open(
+            "w", newline="", encoding="utf-8", errors="surrogateescape"
+        )
+        self._write([self._COLUMNS])
+
+    def _write(self, rows: list[Sequence]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._file.write(text.getvalue())
+        self._file.flush()
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        height, width = frame.image.shape[:2]
+        place = _place_in_video(frame)
+        start = [frame.source.path, place.get("frame"), place.get("time"), width, height]
+        self._write([[*start, *face] for face in faces.tolist()])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class WiderResults:
+    """``wider/<event>/<image>.txt``, as WIDER FACE's tools read them.
+
+    An image's event is the folder that it is in; a video is an event of which each frame, by its
+    number, is an image. A second image of like name in a folder of like name gets a number.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder / "wider"
+        self._folder.mkdir(exist_ok=True)
+        self._taken: set[str] = set()
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        rows = faces.copy()
+        rows[:, 2:4] = np.round(faces[:, 2:4] - faces[:, :2], _BOX_DECIMALS)
+        write_detections(self._folder, {self._name(frame): rows})
+
+    def _name(self, frame: Frame) -> str:
+        source = frame.source
+        if frame.index is not None:
+            event = str(source.name.with_suffix("")).replace("/", "_")
+            return f"{event}/{frame.index:06d}"
+        path = Path(os.path.abspath(source.path))
+        # Either sign between folders would make more of them.
+        event, stem = (as_utf8(part).replace("\\", "_") for part in (path.parent.name, path.stem))
+        event = event or "images"  # of an image in the root of the file system
+        name, number = f"{event}/{stem}", 1
+        while name in self._taken:
+            number += 1
+            name = f"{event}/{stem}_{number}"
+        self._taken.add(name)
+        return name
+
+    def close(self) -> None:
+        pass  # every image has a file of its own
+
+
+class CocoResults:
+    """``coco.json``, which COCO's tools read as results, and ``coco_images.json``, its images.
+
+    ``COCO("coco_images.json").loadRes("coco.json")`` works, and so does
+    ``COCO(ground_truth).loadRes("coco.json")`` if the ground truth was named here.
+    """
+
+    def __init__(self, folder: Path, ground_truth: str | os.PathLike | None = None):
+        """
+        Args:
+            folder: for both files.
+            ground_truth: COCO JSON that has the ids of the images, which are found by their
+                ``file_name``: the end of an image's path, as many folders as need be. Images that
+                it does not have are left out. Without it images are numbered from 1.
+
+        Raises:
+            ValueError: if the ground truth cannot be read.
+        """
+        self._ground_truth = ground_truth
+        self._ids, self._category = {}, 1
+        if ground_truth is not None:
+            self._ids, self._category = _read_ids(ground_truth)
+        self._num_images = self._num_unknown = 0
+        self._results = JsonArrayFile(folder / "coco.json")
+        categories = json.dumps([{"id": self._category, "name": "face"}])
+        before = f'{{"categories": {categories}, "annotations": [], "images": '
+        self._images = JsonArrayFile(folder / "coco_images.json", before, "}")
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        image_id = self._image_id(frame)
+        if image_id is None:
+            self._num_unknown += 1
+            return
+        height, width = frame.image.shape[:2]
+        name = str(frame.source.path)
+        image = {"id": image_id, "file_name": name, "width": width, "height": height}
+        self._images.add([image | _place_in_video(frame)])
+        sizes = np.round(faces[:, 2:4] - faces[:, :2], _BOX_DECIMALS).tolist()
+        self._results.add(
+            [
+                {
+                    "image_id": image_id,
+                    "category_id": self._category,
+                    "bbox": [x, y, *size],
+                    "score": score,
+                }
+                for (x, y, _, _, score), size in zip(faces.tolist(), sizes, strict=True)
+            ]
+        )
+
+    def _image_id(self, frame: Frame) -> int | str | None:
+        if self._ground_truth is None:
+            self._num_images += 1
+            return self._num_images
+        parts = Path(os.path.abspath(frame.source.path)).parts
+        names = ("/".join(parts[start:]) for start in range(1, len(parts)))
+        return next((self._ids[name] for name in names if name in self._ids), None)
+
+    def close(self) -> None:
+        self._results.close()
+        self._images.close()
+        if self._num_unknown:
+            logger.warning(
+                "coco.json leaves out %d images that %s does not list",
+                self._num_unknown,
+                self._ground_truth,
+            )
+
+
+_FORMATS = {"json": JsonResults, "csv": CsvResults, "wider": WiderResults, "coco": CocoResults}
+FORMATS = tuple(_FORMATS)
+
+
+class ResultFiles:
+    """The result files of a run, closed at the end of a ``with``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        formats: Sequence[str],
+        score_threshold: float = 0.0,
+        coco_ground_truth: str | os.PathLike | None = None,
+    ):
+        """
+        Args:
+            folder: where they go; made if need be.
+            formats: of "json", "csv", "wider" and "coco"; may be empty.
+            score_threshold: only faces with a higher score are written.
+            coco_ground_truth: see :class:`CocoResults`.
+
+        Raises:
+            OSError: if the files cannot be made.
+            ValueError: if the ground truth cannot be read.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.score_threshold = score_threshold
+        self.num_faces = 0
+        options = {"coco": {"ground_truth": coco_ground_truth}}
+        self._files: list[ResultFile] = [
+            _FORMATS[name](folder, **options.get(name, {})) for name in dict.fromkeys(formats)
+        ]
+
+    def add(self, frame: Frame, instances: Instances) -> None:
+        """Write the faces of a frame: ``pred_boxes`` in its pixels and ``scores``."""
+        instances = instances[instances.scores > self.score_threshold]
+        boxes = instances.pred_boxes.tensor.double().numpy()
+        scores = instances.scores.double().numpy()
+        faces = np.column_stack([boxes.round(_BOX_DECIMALS), scores.round(_SCORE_DECIMALS)])
+        for file in self._files:
+            file.add(frame, faces)
+        self.num_faces += len(faces)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> ResultFiles:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def _place_in_video(frame: Frame) -> dict:
+    if frame.index is None:
+        return {}
+    return {"frame": frame.index, "time": round(frame.time, 3)}
+
+
+def _read_ids(path: str | os.PathLike) -> tuple[dict[str, int | str], int]:
+    """Ids of the images by file name, and that of the category "face", or of the only one."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        images = {image["file_name"]: image["id"] for image in content["images"]}
+        categories = {category["name"]: category["id"] for category in content["categories"]}
+        only = next(iter(categories.values())) if len(categories) == 1 else None
+        category = categories.get("face", only)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} gives no ids of images: it must be COCO JSON, whose 'images' have 'id' and "
+            f"'file_name' and whose 'categories' have 'id' and 'name' ({error!r})"
+        ) from error
+    if category is None:
+        raise ValueError(f"{path} has {len(categories)} categories, none of which is named 'face'")
+    return images, category

@@ -1,0 +1,153 @@
+"""What the user names on the command line -> the image and video files it stands for."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
+    | {".mts", ".m2ts", ".ts"}
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image or video file, or a camera.
+
+    Attributes:
+        path: of the file; "webcam<number>" for a camera.
+        name: of what is made from it, below an output folder. It keeps the folders below the
+            input, ends in a suffix that can be written, and no other source has it.
+        camera: number of the camera.
+    """
+
+    path: Path
+    name: PurePosixPath
+    camera: int | None = None
+
+    @property
+    def is_video(self) -> bool:
+        return self.camera is not None or _is_video(self.path)
+
+
+def camera_source(number: int) -> Source:
+    """The camera of this number, counted by the system from 0."""
+    return Source(Path(f"webcam{number}"), PurePosixPath(f"webcam{number}.mp4"), number)
+
+
+def as_utf8(path: str | os.PathLike) -> str:
+    """A path as text that any file can hold; on Linux names need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def find_sources(inputs: Iterable[str], output: Path | None = None) -> list[Source]:
+    """The images and then the videos among ``inputs``, each once, in the order of the inputs.
+
+    Args:
+        inputs: files, taken whatever their suffix; folders, in which all images and videos at any
+            depth are taken in alphabetical order, but hidden ones; patterns with ``*``, ``?``,
+            ``[...]`` and ``**``, of whose matches the same are taken.
+        output: a folder of results, passed over in the folders that hold it.
+
+    Raises:
+        FileNotFoundError: if an input does not exist or holds no image and no video.
+    """
+    relative_names: dict[str, tuple[Path, PurePosixPath]] = {}  # by the file's real path
+    for text in inputs:
+        matches = list(_expand(text, output))
+        if not matches:
+            raise FileNotFoundError(f"The input {text} holds no image and no video")
+        for path, relative in matches:
+            relative_names.setdefault(os.path.realpath(path), (path, relative))
+    found = sorted(relative_names.values(), key=lambda match: _is_video(match[0]))
+    names = _unique_names([_writable_name(relative) for _, relative in found])
+    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)]
+
+
+def check_output(sources: Sequence[Source], output: Path) -> None:
+    """Refuse an output folder in which a source would be overwritten.
+
+    Raises:
+        ValueError: naming the source.
+    """
+    folder = os.path.realpath(output)
+    results = {os.path.join(folder, *source.name.parts) for source in sources}
+    for source in sources:
+        if os.path.realpath(source.path) in results:
+            raise ValueError(
+                f"{source.path} would be overwritten by a picture: choose another --output"
+            )
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _expand(text: str, output: Path | None) -> Iterator[tuple[Path, PurePosixPath]]:
+    """The files that an input stands for, and their names below it."""
+    path = Path(text)
+    if path.is_dir():
+        yield from _search(path, path, output)
+    elif path.exists():
+        yield path, PurePosixPath(path.name)
+    elif glob.has_magic(text):
+        root = _fixed_part(path)
+        for match in sorted(map(Path, glob.glob(text, recursive=True))):
+            yield from _search(match, root, output)
+    else:
+        raise FileNotFoundError(f"The input {text} does not exist")
+
+
+def _search(path: Path, root: Path, output: Path | None) -> Iterator[tuple[Path, PurePosixPath]]:
+    """Images and videos at or below ``path``, and their names below ``root``."""
+    if output is not None and _is_below(root, output):
+        output = None
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        relative = file.relative_to(root)
+        if (
+            file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+            and not any(part.startswith(".") for part in relative.parts)
+            and not (output is not None and _is_below(file, output))
+            and not file.is_dir()
+        ):
+            yield file, PurePosixPath(relative.as_posix())
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a path is the folder or in it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before the first that varies."""
+    parts = pattern.parts
+    return Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+
+
+def _writable_name(relative: PurePosixPath) -> PurePosixPath:
+    relative = PurePosixPath(as_utf8(relative))
+    if relative.suffix.lower() in VIDEO_SUFFIXES:
+        return relative.with_suffix(".mp4")
+    if relative.suffix.lower() in IMAGE_SUFFIXES:
+        return relative
+    return relative.with_name(f"{relative.name}.jpg")
+
+
+def _unique_names(names: list[PurePosixPath]) -> list[PurePosixPath]:
+    """Number names that occurred before, ``face.jpg``, ``face_2.jpg``, whatever their case."""
+    taken: set[str] = set()
+    wanted = {str(name).lower() for name in names}
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while (key := str(candidate).lower()) in taken or (number > 1 and key in wanted):
+            number += 1
+            candidate = name.with_name(f"{name.stem}_{number}{name.suffix}")
+        taken.add(key)
+        unique.append(candidate)
+    return unique

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from df2s2_d2.evaluation import read_detections
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.result_files import FORMATS, JsonArrayFile, ResultFiles
+from tests.inference.media.scenes import image_source, instances, scene, video_frame
+
+FACES = instances(
+    [[10.123456, 20, 40.98765, 60.5], [1.0 / 3, 2.0 / 3, 7, 8.126]], [0.98765432, 0.4]
+)
+NOTHING = instances([], [])
+
+
+def image_frame(name: str = "photo.png", folder: str = "/photos") -> Frame:
+    return Frame(image_source(name, folder), scene())
+
+
+def save(folder: Path, found, formats=FORMATS, **options) -> None:
+    with ResultFiles(folder, formats, **options) as results:
+        for frame, faces in found:
+            results.add(frame, faces)
+
+
+def read_json(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_csv(path: Path) -> list[dict]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def found():
+    """Two images, one without a face, and two frames of a video."""
+    return [
+        (image_frame("b.png"), FACES),
+        (image_frame("a.jpg"), NOTHING),
+        (video_frame(0, 0.0), FACES[:1]),
+        (video_frame(12, 0.5), FACES[1:]),
+    ]
+
+
+def test_json_lists_every_frame(tmp_path, found):
+    save(tmp_path, found)
+    image, empty, first, later = read_json(tmp_path / "detections.json")
+    assert image == {
+        "file": "/photos/b.png",
+        "width": 128,
+        "height": 96,
+        "faces": [
+            {"box": [10.12, 20.0, 40.99, 60.5], "score": 0.987654},
+            {"box": [0.33, 0.67, 7.0, 8.13], "score": 0.4},
+        ],
+    }
+    assert (empty["file"], empty["faces"]) == ("/photos/a.jpg", [])
+    assert (first["file"], first["frame"], first["time"]) == ("/videos/clip.avi", 0, 0.0)
+    assert (later["frame"], later["time"]) == (12, 0.5)
+
+
+def test_all_formats_hold_the_same_faces(tmp_path, found):
+    save(tmp_path, found)
+    expected = [
+        (record["file"], record.get("frame"), *face["box"], face["score"])
+        for record in read_json(tmp_path / "detections.json")
+        for face in record["faces"]
+    ]
+    assert len(expected) == 4
+
+    rows = read_csv(tmp_path / "detections.csv")
+    sides = ("x1", "y1", "x2", "y2", "score")
+    assert [
+        (row["file"], int(row["frame"]) if row["frame"] else None, *(float(row[s]) for s in sides))
+        for row in rows
+    ] == expected
+    assert {(row["width"], row["height"]) for row in rows} == {("128", "96")}
+
+    images = {image["id"]: image for image in read_json(tmp_path / "coco_images.json")["images"]}
+    coco = read_json(tmp_path / "coco.json")
+    for result, face in zip(coco, expected, strict=True):
+        image = images[result["image_id"]]
+        assert (image["file_name"], image.get("frame")) == face[:2]
+        x, y, width, height = result["bbox"]
+        np.testing.assert_allclose([x, y, x + width, y + height], face[2:6], atol=1e-6)
+        assert (result["category_id"], result["score"]) == (1, face[6])
+
+    wider = read_detections(tmp_path / "wider")
+    assert list(wider) == ["clip/000000", "clip/000012", "photos/a", "photos/b"]
+    in_order = np.concatenate([wider[name] for name in ("photos/b", "clip/000000", "clip/000012")])
+    corners = np.column_stack([in_order[:, :2], in_order[:, :2] + in_order[:, 2:4]])
+    np.testing.assert_allclose(corners, [face[2:6] for face in expected], atol=1e-6)
+    np.testing.assert_array_equal(in_order[:, 4], [face[6] for face in expected])
+    assert len(wider["photos/a"]) == 0
+
+
+def test_only_scores_above_the_threshold_are_written(tmp_path, found):
+    with ResultFiles(tmp_path, ["csv"], score_threshold=0.5) as results:
+        for frame, faces in found:
+            results.add(frame, faces)
+    assert results.num_faces == 2
+    assert [row["score"] for row in read_csv(tmp_path / "detections.csv")] == ["0.987654"] * 2
+
+
+def test_only_the_wanted_formats_are_written(tmp_path, found):
+    save(tmp_path / "none", found, [])
+    save(tmp_path / "csv", found, ["csv", "csv"])
+    assert list((tmp_path / "none").iterdir()) == []
+    assert [path.name for path in (tmp_path / "csv").iterdir()] == ["detections.csv"]
+
+
+def test_earlier_results_are_replaced(tmp_path, found):
+    save(tmp_path, found)
+    save(tmp_path, found[1:2])
+    assert len(read_json(tmp_path / "detections.json")) == 1
+    assert read_json(tmp_path / "coco.json") == []
+    assert read_csv(tmp_path / "detections.csv") == []
+
+
+def test_files_are_whole_while_the_run_goes_on(tmp_path, found):
+    results = ResultFiles(tmp_path, FORMATS)
+    for number, (frame, faces) in enumerate(found, start=1):
+        results.add(frame, faces)
+        assert len(read_json(tmp_path / "detections.json")) == number
+        assert len(read_json(tmp_path / "coco_images.json")["images"]) == number
+        num_faces = len(read_json(tmp_path / "coco.json"))
+        assert len(read_csv(tmp_path / "detections.csv")) == num_faces == results.num_faces
+        assert len(list((tmp_path / "wider").rglob("*.txt"))) == number
+    results.close()
+
+
+def test_half_an_item_is_removed_at_the_end(tmp_path):
+    file = JsonArrayFile(tmp_path / "a.json")
+    file.add([{"a": 1}])
+    end = file._end
+    file.add([{"b": "x" * 100}])
+    file._end = end  # as if the second had not been written to its end
+    file.close()
+    assert read_json(tmp_path / "a.json") == [{"a": 1}]
+
+
+def test_unsound_numbers_are_refused_and_leave_the_file_whole(tmp_path):
+    with ResultFiles(tmp_path, ["json"]) as results:
+        results.add(image_frame(), FACES)
+        with pytest.raises(ValueError):
+            results.add(image_frame(), instances([[0, 0, float("nan"), 1]], [0.5]))
+    assert len(read_json(tmp_path / "detections.json")) == 1
+
+
+# WIDER FACE
+
+
+def test_event_of_an_image_is_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [
+        image_frame("0_Parade_1.jpg", "/data/images/0--Parade"),
+        image_frame("x.jpg", "/data/images/9--Press"),
+        image_frame("here.jpg", ""),
+        image_frame("top.jpg", "/"),
+    ]
+    save(tmp_path, [(frame, FACES) for frame in frames], ["wider"])
+    assert sorted(read_detections(tmp_path / "wider")) == sorted(
+        ["0--Parade/0_Parade_1", "9--Press/x", f"{tmp_path.name}/here", "images/top"]
+    )
+
+
+def test_images_of_like_names_in_folders_of_like_names_are_kept_apart(tmp_path):
+    frames = [image_frame("x.jpg", "/a/in"), image_frame("x.jpg", "/b/in"), image_frame("x.png")]
+    save(tmp_path, [(frame, FACES) for frame in frames], ["wider"])
+    assert sorted(read_detections(tmp_path / "wider")) == ["in/x", "in/x_2", "photos/x"]
+
+
+def test_names_that_are_no_text_are_written(tmp_path):
+    name = os.fsdecode(b"caf\xe9\\.jpg")
+    save(tmp_path, [(image_frame(name), FACES)])
+    assert list(read_detections(tmp_path / "wider")) == ["photos/caf\ufffd_"]
+    assert read_json(tmp_path / "detections.json")[0]["file"] == f"/photos/{name}"
+    assert b"/photos/caf\xe9\\.jpg," in (tmp_path / "detections.csv").read_bytes()
+
+
+# COCO
+
+
+def test_coco_files_are_read_by_its_tools(tmp_path, found):
+    save(tmp_path, found, ["coco"])
+    images = COCO(str(tmp_path / "coco_images.json"))
+    assert images.getImgIds() == [1, 2, 3, 4]
+    results = images.loadRes(str(tmp_path / "coco.json"))
+    assert [len(results.getAnnIds(imgIds=i)) for i in images.getImgIds()] == [2, 0, 1, 1]
+
+
+@pytest.fixture
+def coco_ground_truth(tmp_path):
+    """Ids that no counting would give, and a file name in a folder."""
+    path = tmp_path / "ground_truth.json"
+    images = [{"id": 70, "file_name": "b.png"}, {"id": "x", "file_name": "photos/a.jpg"}]
+    categories = [{"id": 3, "name": "car"}, {"id": 5, "name": "face"}]
+    path.write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": []}),
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_ids_are_those_of_the_ground_truth(tmp_path, found, coco_ground_truth, caplog):
+    save(tmp_path, [*found, found[1]], ["coco"], coco_ground_truth=coco_ground_truth)
+    images = read_json(tmp_path / "coco_images.json")["images"]
+    assert [image["id"] for image in images] == [70, "x", "x"]
+    (message,) = caplog.messages
+    assert message == f"coco.json leaves out 2 images that {coco_ground_truth} does not list"
+    results = COCO(str(coco_ground_truth)).loadRes(str(tmp_path / "coco.json"))
+    assert len(results.getAnnIds(imgIds=[70], catIds=[5])) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"images": [{"id": 1}]}', '{"images": []}'])
+def test_ground_truth_that_is_none_is_named(tmp_path, content):
+    path = tmp_path / "wrong.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"^{path} gives no ids of images: it must be COCO JSON"):
+        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)
+
+
+def test_ground_truth_must_have_faces(tmp_path):
+    path = tmp_path / "wrong.json"
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}]
+    path.write_text(json.dumps({"images": [], "categories": categories}))
+    with pytest.raises(ValueError, match="none of which is named 'face'"):
+        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)

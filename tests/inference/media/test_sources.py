@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from df2s2_d2.inference.media.sources import camera_source, check_output, find_sources
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Function that makes empty files below the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names: str) -> None:
+        for name in names:
+            path = Path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    return make
+
+
+def paths(*inputs: str, output: Path | None = None) -> list[str]:
+    return [source.path.as_posix() for source in find_sources(inputs, output)]
+
+
+def names(*inputs: str) -> list[str]:
+    return [str(source.name) for source in find_sources(inputs)]
+
+
+def test_folder_stands_for_all_images_and_videos_below_it(tree):
+    tree("in/b/two.PNG", "in/b/c/three.jpeg", "in/a.jpg", "in/b/notes.txt", "in/clip.MOV")
+    assert paths("in") == ["in/a.jpg", "in/b/c/three.jpeg", "in/b/two.PNG", "in/clip.MOV"]
+
+
+def test_file_is_taken_whatever_its_suffix(tree):
+    tree("odd.name", "plain")
+    assert paths("odd.name", "plain") == ["odd.name", "plain"]
+
+
+def test_images_come_before_videos_and_else_in_the_order_of_the_inputs(tree):
+    tree("b.jpg", "clip.mp4", "a.jpg")
+    assert paths("b.jpg", "clip.mp4", "a.jpg") == ["b.jpg", "a.jpg", "clip.mp4"]
+    assert [source.is_video for source in find_sources(["clip.mp4", "a.jpg"])] == [False, True]
+
+
+def test_pattern_is_expanded_at_any_depth(tree):
+    tree("in/a.jpg", "in/x/b.jpg", "in/x/y/c.jpg", "in/x/d.png", "in/x/e.txt")
+    assert paths("in/*.jpg") == ["in/a.jpg"]
+    assert paths("in/**/*.jpg") == ["in/a.jpg", "in/x/b.jpg", "in/x/y/c.jpg"]
+    # A folder that a pattern names is searched, and what is neither image nor video is not named.
+    assert paths("in/x*") == ["in/x/b.jpg", "in/x/d.png", "in/x/y/c.jpg"]
+
+
+def test_name_with_signs_of_a_pattern_is_a_file_if_there_is_one(tree):
+    tree("photo[1].jpg", "photo1.jpg")
+    assert paths("photo[1].jpg") == ["photo[1].jpg"]
+
+
+def test_file_named_twice_is_taken_once(tree):
+    tree("in/a.jpg", "in/b.jpg")
+    os.symlink("a.jpg", "in/c.jpg")
+    assert paths("in/b.jpg", "in", "./in/a.jpg", "in/*.jpg") == ["in/b.jpg", "in/a.jpg"]
+
+
+def test_hidden_files_and_folders_are_passed_over(tree):
+    tree("in/a.jpg", "in/._a.jpg", "in/.thumbnails/a.jpg")
+    assert paths("in") == ["in/a.jpg"]
+
+
+def test_folder_below_a_hidden_one_can_be_named(tree):
+    tree(".cache/photos/a.jpg")
+    assert paths(".cache/photos") == [".cache/photos/a.jpg"]
+
+
+def test_earlier_results_are_not_looked_into(tree):
+    tree("in/a.jpg", "in/found/a.jpg", "in/found/crops/a.jpg/1.jpg")
+    assert paths("in", output=Path("in/found")) == ["in/a.jpg"]
+    assert paths("in/**/*.jpg", output=Path("in/found")) == ["in/a.jpg"]
+    assert paths("in", output=Path("./in/../in/found").resolve()) == ["in/a.jpg"]
+    # They are if they are what is asked for.
+    assert len(paths("in/found", output=Path("in/found"))) == 2
+    assert len(paths("in/found/crops", output=Path("in/found"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("absent.jpg", "The input absent.jpg does not exist"),
+        ("empty", "The input empty holds no image and no video"),
+        ("in/*.jpg", r"The input in/\*.jpg holds no image and no video"),
+    ],
+)
+def test_input_that_gives_nothing_is_named(tree, given, message):
+    tree("in/a.png", "empty/notes.txt")
+    with pytest.raises(FileNotFoundError, match=f"^{message}$"):
+        find_sources(["in/a.png", given])
+
+
+# Names of the results
+
+
+def test_results_keep_the_folders_below_the_input(tree):
+    tree("in/a.jpg", "in/x/a.jpg", "in/x/y/b.png")
+    assert names("in") == ["a.jpg", "x/a.jpg", "x/y/b.png"]
+    assert names("in/**/a.jpg") == ["a.jpg", "x/a.jpg"]
+    assert names("in/x/y/b.png") == ["b.png"]
+
+
+def test_like_names_get_numbers_that_no_other_name_has(tree):
+    tree("a/face.png", "b/face.png", "c/FACE.png", "d/face_2.png", "e/face.png")
+    assert names("a", "b", "c", "d", "e") == [
+        "face.png",
+        "face_3.png",
+        "FACE_4.png",
+        "face_2.png",
+        "face_5.png",
+    ]
+
+
+def test_names_end_in_what_can_be_written(tree):
+    tree("a.avi", "a.mp4", "a.TIFF", "a.gif", "a")
+    assert names("a.TIFF", "a.gif", "a", "a.avi", "a.mp4") == [
+        "a.TIFF",
+        "a.gif.jpg",
+        "a.jpg",
+        "a.mp4",
+        "a_2.mp4",
+    ]
+
+
+def test_name_that_is_no_text_becomes_text(tree, tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    tree(f"in/{name}")
+    (source,) = find_sources(["in"])
+    assert source.path.exists()
+    assert str(source.name) == "caf\ufffd.jpg"
+
+
+def test_source_is_not_overwritten_by_its_result(tree):
+    tree("in/a.jpg", "in/x/b.jpg")
+    sources = find_sources(["in"])
+    check_output(sources, Path("found"))
+    with pytest.raises(
+        ValueError, match="^in/a.jpg would be overwritten by a picture: choose another --output$"
+    ):
+        check_output(sources, Path("in"))
+    with pytest.raises(ValueError, match="in/x/b.jpg"):
+        check_output(find_sources(["in/x/b.jpg"]), Path("in/x/../x"))
+
+
+def test_source_is_not_overwritten_by_the_result_of_another(tree):
+    tree("a/face.jpg", "b/face.jpg", "b/face_2.jpg")
+    sources = find_sources(["a/face.jpg", "b/face.jpg"])
+    with pytest.raises(ValueError, match="b/face.jpg would be overwritten"):
+        check_output(sources, Path("b"))
+
+
+def test_camera_is_a_video():
+    source = camera_source(1)
+    assert source.is_video
+    assert (source.camera, str(source.name)) == (1, "webcam1.mp4")
