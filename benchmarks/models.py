@@ -92,7 +92,7 @@ def calibrate_untrained(model: nn.Module, images: list[Tensor]) -> None:
     batch = model.preprocess_image([{"image": image} for image in images]).tensor
     model.eval()
     norms = [m for m in model.modules() if isinstance(m, (FrozenBatchNorm2d, nn.BatchNorm2d))]
-    hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(take_statistics) for norm in norms]
     features = model.backbone(batch)
     for hook in hooks:
         hook.remove()
@@ -121,7 +121,8 @@ def calibrate_untrained(model: nn.Module, images: list[Tensor]) -> None:
     model.train()
 
 
-def _take_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+def take_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    """A hook that gives a batch norm the statistics of what it is about to see."""
     norm.running_mean.copy_(inputs[0].mean(dim=(0, 2, 3)))
     norm.running_var.copy_(inputs[0].var(dim=(0, 2, 3)))
 

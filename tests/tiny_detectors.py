@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import CNNBlockBase, FrozenBatchNorm2d
+from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling import build_model
+from detectron2.modeling.backbone.resnet import ResNetBlockBase
 from torch import Tensor, nn
 
+from benchmarks.models import take_statistics
 from df2s2_d2 import load_config
 from df2s2_d2.modeling import FaceDetector
 
@@ -39,40 +42,63 @@ def tiny_detector(*arguments) -> FaceDetector:
 
 @torch.no_grad()
 def calibrate(detector: FaceDetector, images: list[Tensor], num_candidates: int = 300) -> None:
-    """Make an untrained detector find some boxes near its anchors, as a trained one does.
+    """Make an untrained detector find boxes near its anchors, and with little rounding error.
 
     Norms get the statistics of ``images``; face logits get a deviation of 1, box codes one of a
-    tenth of the size of an anchor. Few candidates overlap, so that rounding errors hardly ever
-    decide which of them stays.
+    tenth of the size of an anchor.
 
     Args:
         detector: changed in place.
         images: (3, H, W), 0 to 255, of equal size.
-        num_candidates: in each of them that the threshold of scores is to let pass.
+        num_candidates: see :func:`set_clear_threshold`.
     """
-    norms = [m for m in detector.modules() if isinstance(m, (FrozenBatchNorm2d, nn.BatchNorm2d))]
-    head, weights = detector.shot.head, detector.shot.code_weights
-    hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
-    for predictor, deviation in ((head.face_logits, 1.0), (head.box_deltas, 0.1 * weights.mean())):
+    hooks = []
+    for module in detector.modules():
+        if isinstance(module, (FrozenBatchNorm2d, nn.BatchNorm2d)):
+            hooks.append(module.register_forward_pre_hook(take_statistics))
+            module.weight[module.weight == 0] = 0.1  # some networks begin without residual branches
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and module.bias is not None:
+            module.bias += 0.01 * torch.randn_like(module.bias)
+        if isinstance(module, ResNetBlockBase):
+            # Random residual branches at full strength amplify rounding errors from block to block.
+            list(module.children())[-1].norm.weight.fill_(0.1)
+    head, code_weights = detector.shot.head, detector.shot.code_weights
+    for predictor, deviation in (
+        (head.face_logits, 1.0),
+        (head.box_deltas, 0.1 * code_weights.mean()),
+    ):
         for conv in predictor.modules():
             if isinstance(conv, nn.Conv2d):
                 hooks.append(conv.register_forward_hook(_scale_once(deviation)))
-    for block in detector.modules():
-        if isinstance(block, CNNBlockBase) and hasattr(block, "shortcut"):
-            # Random residual branches at full strength amplify rounding errors from block to block.
-            list(block.children())[-1].norm.weight.fill_(0.1)
     detector.eval()
-    batch = detector.preprocess_image([{"image": image} for image in images])
-    detector.shot(detector.backbone(batch.tensor))
+    detector.candidates(*_batch(detector, images))
     for hook in hooks:
         hook.remove()
-    _, scores = detector.candidates(batch.tensor, torch.tensor(batch.image_sizes))
-    detector.score_threshold = scores[:, num_candidates].mean().item()
+    set_clear_threshold(detector, [images], num_candidates)
 
 
-def _take_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-    norm.running_mean.copy_(inputs[0].mean(dim=(0, 2, 3)))
-    norm.running_var.copy_(inputs[0].var(dim=(0, 2, 3)))
+@torch.no_grad()
+def set_clear_threshold(
+    detector: FaceDetector, batches: Sequence[Sequence[Tensor]], num_candidates: int = 100
+) -> None:
+    """Choose a threshold of scores that no candidate is near, so that rounding errors do not count.
+
+    Args:
+        detector: whose ``score_threshold`` is changed.
+        batches: images (3, H, W), 0 to 255, that it is to be clear in.
+        num_candidates: about as many pass it in each image.
+    """
+    scores = torch.cat([detector.candidates(*_batch(detector, x))[1].flatten() for x in batches])
+    wanted = num_candidates * sum(map(len, batches))
+    near = scores.sort(descending=True).values[wanted * 9 // 10 : wanted * 11 // 10]
+    widest = (near[:-1] - near[1:]).argmax()
+    detector.score_threshold = near[widest : widest + 2].mean().item()
+
+
+def _batch(detector: FaceDetector, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Images as the network gets them, and their sizes."""
+    batch = detector.preprocess_image([{"image": image} for image in images])
+    return batch.tensor, torch.tensor(batch.image_sizes)
 
 
 def _scale_once(deviation: float):

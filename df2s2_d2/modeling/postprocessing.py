@@ -126,7 +126,8 @@ def to_instances(detections: Detections, image_sizes: list[tuple[int, int]]) -> 
 
 def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
     """Boxes (..., 4), XYXY in pixels, clipped to images of ``sizes`` (..., 2), height and width."""
-    limits = torch.cat((sizes, sizes), dim=-1).flip(-1).to(boxes)  # width, height, width, height
+    # A trace of to() would remember the device, and the traced detector run on no other.
+    limits = torch.cat((sizes, sizes), dim=-1).flip(-1).type_as(boxes)  # width, height, twice
     return torch.minimum(boxes.clamp(min=0), limits)
 
 

@@ -45,7 +45,10 @@ class FaceLogits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) map to (N, A, H, W) face logits."""
-        scores = self.scores(x).unflatten(1, (-1, sum(self.groups)))  # (N, A, scores, H, W)
+        scores = self.scores(x)
+        num_images, _, height, width = scores.shape
+        # Not unflatten, of which ONNX files would remember the size of one image.
+        scores = scores.view(num_images, -1, sum(self.groups), height, width)
         background, face = scores.split(self.groups, dim=2)
         return face.amax(dim=2) - background.amax(dim=2)
 

@@ -1,0 +1,111 @@
+"""Running an exported file, and comparing what it finds with what the detector finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from df2s2_d2.inference.export.exportable_detector import (
+    INPUT,
+    OUTPUTS,
+    expected_warnings_ignored,
+)
+from df2s2_d2.inference.export.torchscript import METADATA_FILE
+from df2s2_d2.modeling.postprocessing import Detections
+
+
+class ExportedDetector:
+    """An exported file on the CPU.
+
+    Args:
+        path: of a file that :func:`~df2s2_d2.inference.export.export_detector` wrote.
+
+    Attributes:
+        metadata: see :func:`~df2s2_d2.inference.export.describe_detector`.
+
+    Raises:
+        ImportError: if onnxruntime is missing for an ONNX file.
+    """
+
+    def __init__(self, path: str | Path):
+        path = Path(path)
+        open_file = _open_onnx if path.suffix == ".onnx" else _open_torchscript
+        self._run, self.metadata = open_file(path)
+
+    def __call__(self, images: Tensor) -> Detections:
+        """Detections in ``images``, (N, 3, H, W) uint8, in their pixels."""
+        return Detections(*self._run(images))
+
+
+Opened = tuple[Callable[[Tensor], Sequence[Tensor]], dict[str, str]]
+
+
+def _open_onnx(path: Path) -> Opened:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            "running an ONNX file needs the package onnxruntime: pip install 'df2s2_d2[export]'"
+        ) from error
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(x) for x in session.run(OUTPUTS, {INPUT: images.numpy()})]
+
+    return run, session.get_modelmeta().custom_metadata_map
+
+
+def _open_torchscript(path: Path) -> Opened:
+    files = {METADATA_FILE: ""}
+    with expected_warnings_ignored():
+        module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
+    return module, json.loads(files[METADATA_FILE])
+
+
+class Difference(NamedTuple):
+    """How far two lists of detections in the same images are apart.
+
+    Attributes:
+        pairs: detections that both have: each fits the other best, and they overlap by more than
+            half.
+        unmatched: detections that only one of them has.
+        min_iou: lowest overlap of a pair; 1 without pairs.
+        max_score_difference: of a pair; 0 without pairs.
+    """
+
+    pairs: int
+    unmatched: int
+    min_iou: float
+    max_score_difference: float
+
+
+def difference(a: Detections, b: Detections) -> Difference:
+    """Compare what two detectors found in one batch of images.
+
+    Args:
+        a, b: in pixels of the same images.
+    """
+    num_detections = len(a.scores) + len(b.scores)
+    if not (len(a.scores) and len(b.scores)):
+        return Difference(0, num_detections, 1.0, 0.0)
+    ious = box_iou(a.boxes.double(), b.boxes.double())
+    ious = ious * (a.image_index[:, None] == b.image_index)
+    score_differences = (a.scores[:, None] - b.scores).abs()
+    # Boxes that are rounded to whole pixels may be equal; their scores tell them apart.
+    fit = ious - score_differences
+    in_b = fit.argmax(dim=1)
+    in_a = (fit.argmax(dim=0)[in_b] == torch.arange(len(fit))).nonzero()[:, 0]
+    in_a = in_a[ious[in_a, in_b[in_a]] > 0.5]
+    pairs = in_a, in_b[in_a]
+    return Difference(
+        pairs=len(in_a),
+        unmatched=num_detections - 2 * len(in_a),
+        min_iou=min(ious[pairs].tolist(), default=1.0),
+        max_score_difference=max(score_differences[pairs].tolist(), default=0.0),
+    )

@@ -1,0 +1,104 @@
+"""The script that shows the use of an ONNX file needs neither torch nor detectron2."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from detectron2.data.transforms import ResizeShortestEdge
+from PIL import Image
+
+from benchmarks.models import random_images
+from df2s2_d2.inference.export import export_detector
+from tests.tiny_detectors import calibrate, tiny_config, tiny_detector
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools/detect_onnx.py"
+CONFIG = ["DF2S2/DF2S2_R50.yaml", "INPUT.FORMAT", "BGR"]
+CONFIG += ["INPUT.MIN_SIZE_TEST", 150, "INPUT.MAX_SIZE_TEST", 220]
+HEAVY = ("torch", "torchvision", "detectron2", "df2s2_d2", "cv2")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    detector = tiny_detector(*CONFIG)
+    calibrate(detector, random_images(2, (256, 256)))
+    return detector
+
+
+@pytest.fixture(scope="module")
+def folder(detector, tmp_path_factory) -> Path:
+    """Holds a model, an upright image, the same lying on its side, and the script alone."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    export_detector(detector, tiny_config(*CONFIG), folder / "faces.onnx", "tiny")
+    (image,) = random_images(1, (120, 200), seed=1)
+    upright = Image.fromarray(np.asarray(image.permute(1, 2, 0)))
+    upright.save(folder / "upright.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(folder / "lying.png", exif=exif)
+    shutil.copy(SCRIPT, folder)
+    return folder
+
+
+def run_script(folder: Path, *arguments) -> subprocess.CompletedProcess:
+    """Run the copied script; what it imported is the last line of standard output."""
+    code = (
+        "import atexit, runpy, sys\n"
+        f"atexit.register(lambda: print([m for m in {HEAVY} if m in sys.modules]))\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, "detect_onnx.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+
+
+def test_prints_the_faces_that_the_detector_finds(folder, detector):
+    run = run_script(
+        folder, "faces.onnx", "upright.png", "lying.png", "--threshold", 0.1, "--output", "found"
+    )
+    assert run.returncode == 0, run.stderr
+    *lines, imported = run.stdout.splitlines()
+    assert imported == "[]"
+
+    pixels = np.asarray(Image.open(folder / "upright.png"))[:, :, ::-1]
+    resized = ResizeShortestEdge(150, 220).get_transform(pixels).apply_image(pixels)
+    assert resized.shape[:2] == (132, 220)  # the limit of the long side decides
+    image = torch.from_numpy(resized.transpose(2, 0, 1).copy())
+    with torch.no_grad():
+        found = detector([{"image": image, "height": 120, "width": 200}])[0]["instances"]
+    found = found[found.scores > 0.1]
+    expected = torch.cat([found.pred_boxes.tensor, found.scores[:, None]], dim=1)
+    assert len(expected) > 5
+    for name in ("upright.png", "lying.png"):
+        rows = [line.split()[1:] for line in lines if line.startswith(name)]
+        np.testing.assert_allclose(np.array(rows, float), expected, rtol=0, atol=0.06)
+
+    drawn = np.asarray(Image.open(folder / "found/lying.png"))
+    x1, y1, _, _ = (int(float(value)) for value in lines[0].split()[1:5])
+    assert drawn.shape == (120, 200, 3)
+    assert (drawn[y1 : y1 + 2, x1 : x1 + 2] == (0, 255, 0)).all(axis=2).any()
+
+
+def test_a_file_that_is_no_image_stops_nothing(folder):
+    (folder / "text.jpg").write_text("no image")
+    run = run_script(folder, "faces.onnx", "text.jpg", "upright.png", "--threshold", 0.1)
+    assert run.returncode == 1
+    assert run.stderr.startswith("text.jpg: ") and len(run.stderr.splitlines()) == 1
+    assert "upright.png" in run.stdout
+
+
+def test_a_model_that_is_absent_or_of_another_kind_is_one_line(folder):
+    (folder / "text.onnx").write_text("no model")
+    for name in ("absent.onnx", "text.onnx"):
+        run = run_script(folder, name, "upright.png")
+        assert run.returncode == 1
+        assert name in run.stderr and len(run.stderr.splitlines()) == 1
