@@ -10,6 +10,7 @@ precision-recall curves, and pictures with the faces found.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = 8
-SUBMISSION = "inference/wider_face_val/wider_face_submission"  # below the output folder
+EVALUATION = "inference/wider_face_val"  # below the output folder
+SUBMISSION = f"{EVALUATION}/wider_face_submission"
 GROUND_TRUTH = "wider_face/eval_tools/ground_truth"  # below that of the data
 # About as many as a training of five minutes on two cores looks at: seen once or twice, they are
 # not learned by heart.
@@ -41,21 +43,22 @@ def run_script(*arguments: str | Path, data: Path) -> None:
 
 
 def report(output: Path) -> None:
-    """Plot the losses and the precision-recall curves, and print the table."""
-    from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
-    from df2s2_d2.evaluation.plots import plot_losses, plot_precision_recall
+    """Plot the losses, and print what the evaluation wrote."""
+    from df2s2_d2.evaluation.plots import plot_losses
     from df2s2_d2.evaluation.protocol import describe_protocol, read_protocol
 
-    ground_truth = load_ground_truth(output / "data" / GROUND_TRUTH)
-    protocol = describe_protocol(read_protocol(output / SUBMISSION))
-    result = evaluate_wider_face(read_detections(output / SUBMISSION), ground_truth)
     plot_losses(output / "metrics.json", output / "losses.png")
-    plot_precision_recall({"this run": result}, output / "precision_recall.png", title=protocol)
-    print(f"\nResult on the {result.num_images} drawn validation images ({protocol})\n")
+    results = json.loads((output / EVALUATION / "results.json").read_text(encoding="utf-8"))
+    protocol = describe_protocol(read_protocol(output / SUBMISSION))
+    counts = results["counts"]
+    print(f"\nResult on the {counts['images']} drawn validation images ({protocol})\n")
     print("           faces     AP")
-    for setting, faces in result.num_faces.items():
-        print(f"  {setting:<8} {faces:>6}  {result.ap[f'AP_{setting}']:.3f}")
-    print(f"\nIn {output}/: report.html, losses.png, precision_recall.png, faces/, weak_masks/")
+    for setting, faces in counts["faces"].items():
+        print(f"  {setting:<8} {faces:>6}  {results['wider_face'][f'AP_{setting}']:.3f}")
+    print(
+        f"\nIn {output}/: report.html, losses.png, faces/, weak_masks/, "
+        f"{EVALUATION}/precision_recall.png"
+    )
 
 
 def main() -> None:
@@ -74,20 +77,19 @@ def main() -> None:
         print("2/4 Training", flush=True)
         started = time.perf_counter()
         overrides = ["OUTPUT_DIR", output, "MODEL.BOTTOM_UP.WEIGHTS", ""]
-        config = ["--config-file", args.config_file]
-        run_script("train_net.py", *config, *overrides, data=data)
+        run_script("train_net.py", "--config-file", args.config_file, *overrides, data=data)
         minutes = (time.perf_counter() - started) / 60
 
         print("3/4 Drawing the faces found", flush=True)
-        overrides += ["MODEL.WEIGHTS", output / "model_final.pth"]
+        trained = ["--weights", output / "model_final.pth"]
         pictures = sorted((data / "wider_face/WIDER_val/images").rglob("*.jpg"))
         chosen = pictures[:: max(1, len(pictures) // PICTURES)][:PICTURES]
         found = ["--input", *chosen, "--output", output / "faces"]
-        run_script("demo.py", *config, *found, "--opts", *overrides, data=data)
+        run_script("demo.py", *trained, *found, data=data)
         training = sorted((data / "wider_face/WIDER_train/images").rglob("*.jpg"))[0]
         name = f"{training.parent.name}/{training.stem}"
         masks = ["--weak-masks", name, "--output", output / "weak_masks"]
-        run_script("demo.py", *config, *masks, "--opts", *overrides, data=data)
+        run_script("demo.py", *trained, *masks, data=data)
 
         print("4/4 Reporting", flush=True)
         explained = ["--images", data / "wider_face/WIDER_val/images", "--name", "this run"]
@@ -100,6 +102,9 @@ def main() -> None:
 
     report(output)
     print(f"Training and evaluation took {minutes:.1f} minutes.")
+    print("\nTo look for faces with the detector:")
+    weights = os.path.relpath(output / "model_final.pth")
+    print(f"  .venv/bin/python demo.py --weights {weights} --input FILE_OR_FOLDER --output found/")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -363,3 +365,16 @@ def test_augmented_large_images_are_looked_at_in_their_original_size(blob_predic
     image = drawing((200, 600), boxes)
     assert found_boxes(blob_predictor(*overrides), image) == boxes[1:]
     assert found_boxes(blob_predictor(*overrides, tile_above=500), image) == boxes
+
+
+def test_the_example_of_the_readme_runs(checkpoint, tmp_path, monkeypatch, capsys):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = (x for x in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Predictor" in x)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "output").mkdir()
+    shutil.copy(checkpoint, "output/model_best.pth")
+    Image.new("RGB", (60, 40), "grey").save("photo.jpg")
+    names = {"paths_or_frames": ["photo.jpg", np.zeros((30, 50, 3), np.uint8)]}
+    exec(compile(code, "README.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("tensor(")
+    assert names["faces"].image_size == (30, 50)
