@@ -33,8 +33,9 @@ def optimize(
     memory. In fp32 on a CPU, wide 3x3 convolutions are computed by Winograd's filtering. On a GPU,
     everything up to NMS runs as one CUDA graph for each of the latest shapes of batches.
 
-    Detections are the same within: in fp32, IoU 0.999 and 0.001 of a score; in fp16 and bf16,
-    for scores from 0.5, IoU 0.9 and 0.05.
+    Boxes and scores are the same within: in fp32, IoU 0.999 and 0.001 of a score; in fp16 and
+    bf16, for scores from 0.5, IoU 0.9 and 0.05. Of boxes whose scores are as near as that, NMS may
+    keep another.
 
     Args:
         model: a detector; it is not changed.
@@ -43,7 +44,8 @@ def optimize(
             fp16 is more exact than bf16 but ends at 65504, which the products of fusing necks
             can exceed.
         compile: whether ``torch.compile`` fuses the layers between convolutions too. It needs a
-            compiler, and up to minutes for the first images; changing sizes compile again.
+            compiler, and up to minutes for the first images; changing sizes compile again. Meant
+            for GPUs; on CPUs it gains nothing.
 
     Raises:
         TypeError: if the model is no FaceDetector.
@@ -64,6 +66,8 @@ def optimize(
 class FastFaceDetector(FaceDetector):
     """A detector arranged by :func:`optimize`; for inference only.
 
+    The number of its candidates cannot be changed any more.
+
     Args:
         model: is copied.
         dtype: of weights and maps.
@@ -71,11 +75,21 @@ class FastFaceDetector(FaceDetector):
     """
 
     def __init__(self, model: FaceDetector, dtype: torch.dtype, compile: bool):
-        nn.Module.__init__(self)
         model = copy.deepcopy(model).eval().requires_grad_(False)
         model.drop_training_parts()
         fold_norms(model)
-        self.__dict__.update(model.__dict__)
+        super().__init__(
+            backbone=model.backbone,
+            shot=model.shot,
+            pixel_mean=model.pixel_mean.flatten().tolist(),
+            pixel_std=model.pixel_std.flatten().tolist(),
+            score_threshold=model.score_threshold,
+            num_candidates=model.num_candidates,
+            nms_threshold=model.nms_threshold,
+            max_detections=model.max_detections,
+            round_boxes_outward=model.round_boxes_outward,
+        )
+        self.to(model.device).eval()
         self.dtype = dtype
         for part in (self.backbone, self.shot.head):
             part.to(dtype=dtype, memory_format=torch.channels_last)
