@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 # OpenCV and its ffmpeg would write lines of their own about files that are reported here.
@@ -163,7 +163,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     found.add_argument(
         "--write-threshold",
-        type=_share,
+        type=_up_to(1),
         default=WRITE_THRESHOLD,
         metavar="SCORE",
         help="faces with a higher score are in the results (%(default)s)",
@@ -178,7 +178,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     pictures = parser.add_argument_group("pictures")
     pictures.add_argument(
         "--threshold",
-        type=_share,
+        type=_up_to(1),
         metavar="SCORE",
         help="faces with a higher score are in pictures and crops "
         f"({THRESHOLD}; with --blur {HIDING_THRESHOLD})",
@@ -189,7 +189,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     pictures.add_argument(
         "--crops",
         nargs="?",
-        type=_margin,
+        type=_up_to(10),
         const=CROP_MARGIN,
         metavar="MARGIN",
         help="write every face into crops/ too, with this share of its size on each side "
@@ -254,18 +254,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return args
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
-    return value
+def _up_to(limit: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= limit:
+            raise argparse.ArgumentTypeError(f"expected a number from 0 to {limit}, found {text}")
+        return value
 
-
-def _margin(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 10:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 10, found {text}")
-    return value
+    return parse
 
 
 def _positive(text: str) -> int:
