@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from functools import cache
 
 import torch
+
+
+def usable_device(name: str) -> str:
+    """The device of this name, or the CPU, which is logged, if it is a GPU and there is none."""
+    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+        logging.getLogger(__name__).warning("There is no GPU for device %r: using the CPU", name)
+        return "cpu"
+    return name
 
 
 def multiplies_bfloat16_fast(device: torch.device) -> bool:

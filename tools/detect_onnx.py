@@ -5,7 +5,8 @@
     python detect_onnx.py faces.onnx photo.jpg ... --output found/
 
 It needs neither PyTorch nor the package that the detector was trained with. A line is printed for
-every face: image, box (x1 y1 x2 y2 in pixels of the upright image) and score.
+every face: image, box (x1 y1 x2 y2 in pixels of the upright image) and score. Images are expected
+to have 8 bits a channel and no transparency.
 """
 
 from __future__ import annotations
@@ -91,22 +92,22 @@ def main() -> None:
     except ValueError as error:
         parser.exit(1, f"{parser.prog}: {' '.join(str(error).split())}\n")
     failed = False
-    for path in arguments.images:
+    for number, path in enumerate(arguments.images, start=1):
         try:
             with Image.open(path) as file:
                 image = ImageOps.exif_transpose(file).convert("RGB")
-        except OSError as error:
+            boxes, scores = detector(image)
+        except Exception as error:  # whatever a file makes its decoder stumble over
             print(f"{path}: {error}", file=sys.stderr)
             failed = True
             continue
-        boxes, scores = detector(image)
         shown = scores > arguments.threshold
         for box, score in zip(boxes[shown], scores[shown], strict=True):
             print(path, *(f"{value:.1f}" for value in box), f"{score:.3f}")
         if arguments.output:
             arguments.output.mkdir(parents=True, exist_ok=True)
             draw(image, boxes[shown])
-            image.save(arguments.output / f"{path.stem}.png")
+            image.save(arguments.output / f"{number}_{path.stem}.png")
     sys.exit(failed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 from df2s2_d2.config import load_config, merge_overrides
+from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.inference.image_batches import batches, chunks, padded_size
@@ -26,11 +26,9 @@ from df2s2_d2.inference.trained_weights import (
     load_trained,
     without_training_parts,
 )
-from df2s2_d2.modeling import DenseDetectorWithTTA
+from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
 from df2s2_d2.modeling.image_scales import ImageScale
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
-
-logger = logging.getLogger(__name__)
 
 _IMAGE_FORMATS = ("BGR", "RGB")
 
@@ -71,7 +69,8 @@ class Predictor:
             config; the latter two name a checkpoint in ``MODEL.WEIGHTS``.
         overrides: ``[key, value, ...]`` over the config. ``MODEL.DEVICE`` "cuda" becomes "cpu"
             where there is no GPU.
-        batch_size: most images that the model gets at once.
+        batch_size: most images that the model gets at once; fewer if they have more pixels than
+            ``TEST.AUG.MAX_PIXELS`` together.
         tile_above: images with a longer side, in pixels, are also looked at in their original
             size, in tiles, so that their small faces are found; 0 = none.
         precision: of the arithmetic, see :func:`~df2s2_d2.inference.fast_path.optimize`.
@@ -80,7 +79,6 @@ class Predictor:
     Raises:
         FileNotFoundError, ValueError: if the config, the checkpoint or an argument is wrong; says
             which, and what to do.
-        TypeError: if the config is of another meta-architecture than FaceDetector.
     """
 
     def __init__(
@@ -108,6 +106,11 @@ class Predictor:
         self.batch_size = batch_size
         self.image_format = image_format
         detector = build_model(self.cfg).eval()
+        if not isinstance(detector, FaceDetector):
+            raise ValueError(
+                f"MODEL.META_ARCHITECTURE is {self.cfg.MODEL.META_ARCHITECTURE}: a Predictor needs "
+                "a FaceDetector"
+            )
         load_trained(detector, self.cfg.MODEL.WEIGHTS)
         self.model = optimize(detector, precision)
         self.divisor = max(1, detector.backbone.size_divisibility)
@@ -210,7 +213,5 @@ def _config(model: str | os.PathLike | CfgNode, overrides: list | tuple) -> CfgN
         )
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
     check_test_time_augmentation(cfg)
-    if torch.device(cfg.MODEL.DEVICE).type == "cuda" and not torch.cuda.is_available():
-        logger.warning("MODEL.DEVICE is %r, but there is no GPU: using the CPU", cfg.MODEL.DEVICE)
-        cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     return without_training_parts(cfg)

@@ -33,8 +33,7 @@ def check_weights_file(key: str, path: str) -> None:
         )
     if path and "://" not in path and not os.path.isfile(path):
         raise FileNotFoundError(
-            f"{key} is {path!r}, but there is no such file: give the path of a file, or, to "
-            "start without, '' in the config"
+            f"{key} is {path!r}, but there is no such file: give the path of a trained model"
         )
 
 
@@ -77,19 +76,23 @@ def load_trained(model: nn.Module, path: str) -> None:
     Where detectron2's checkpointer logs what does not fit and leaves it at random, this fails.
 
     Args:
-        model: a detector :func:`without_training_parts`.
-        path: a checkpoint or a state dict of it; training-only parts are passed over.
+        model: a detector, as it is trained or :func:`without_training_parts`.
+        path: a checkpoint or a state dict of it; training-only parts that the model does not have
+            are passed over.
 
     Raises:
         ValueError: if the file is no checkpoint, or not of this detector; names some weights.
     """
     checkpoint = read_checkpoint(path)
+    weights = checkpoint.get("model", checkpoint)
+    if not isinstance(weights, dict):
+        raise ValueError(f"{path} is no checkpoint: its 'model' is a {type(weights).__name__}")
+    expected = model.state_dict()
     weights = {
         name: value
-        for name, value in checkpoint.get("model", checkpoint).items()
-        if not _TRAINING_ONLY.search(name)
+        for name, value in weights.items()
+        if name in expected or not _TRAINING_ONLY.search(name)
     }
-    expected = model.state_dict()
     differences = {
         "it lacks": expected.keys() - weights.keys(),
         "there is no place for": weights.keys() - expected.keys(),

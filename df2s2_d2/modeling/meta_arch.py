@@ -126,7 +126,11 @@ class FaceDetector(DenseDetector):
         return losses
 
     def forward_inference(self, images: ImageList, batched_inputs: list[dict]) -> list[Instances]:
-        """Detections of each image, in pixels of the output that its dict wants."""
+        """Detections of each image, in pixels of the output that its dict wants.
+
+        Raises:
+            FloatingPointError: if a candidate is not finite.
+        """
         output_sizes = [
             (inputs.get("height", height), inputs.get("width", width))
             for inputs, (height, width) in zip(batched_inputs, images.image_sizes, strict=True)
@@ -134,6 +138,12 @@ class FaceDetector(DenseDetector):
         sizes = to_device(torch.tensor([images.image_sizes, output_sizes]), self.device)
         image_sizes, wanted_sizes = sizes.unbind()
         boxes, scores = self.candidates(images.tensor, image_sizes)
+        # Else the image would seem to be without faces.
+        if not (boxes.isfinite().all() & scores.isfinite().all()):
+            raise FloatingPointError(
+                "the detector computes boxes or scores that are not finite: its weights are "
+                "broken, or its maps exceed the range of half precision"
+            )
         detections = select_detections(
             boxes,
             scores,

@@ -95,7 +95,7 @@ def test_a_checkpoint_of_a_gpu_runs_without_one(checkpoint_config, save_checkpoi
         patch.setattr(torch.cuda, "is_available", lambda: False)
         predictor = Predictor(cpu_checkpoint)
     assert predictor.cfg.MODEL.DEVICE == "cpu"
-    assert "MODEL.DEVICE is 'cuda', but there is no GPU" in caplog.text
+    assert "There is no GPU for device 'cuda': using the CPU" in caplog.text
     assert len(predictor(IMAGE)) > 0
 
 
@@ -365,6 +365,19 @@ def test_augmented_large_images_are_looked_at_in_their_original_size(blob_predic
     image = drawing((200, 600), boxes)
     assert found_boxes(blob_predictor(*overrides), image) == boxes[1:]
     assert found_boxes(blob_predictor(*overrides, tile_above=500), image) == boxes
+
+
+def test_broken_weights_are_an_error_not_an_image_without_faces(checkpoint, tmp_path):
+    broken = torch.load(checkpoint)
+    broken["model"]["head.head.face_logits.weight"].fill_(torch.nan)
+    torch.save(broken, tmp_path / "broken.pth")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        Predictor(tmp_path / "broken.pth")(IMAGE)
+
+
+def test_other_meta_architectures_are_refused(checkpoint):
+    with pytest.raises(ValueError, match="MODEL.META_ARCHITECTURE is RetinaNet"):
+        Predictor(checkpoint, overrides=["MODEL.META_ARCHITECTURE", "RetinaNet"])
 
 
 def test_the_example_of_the_readme_runs(checkpoint, tmp_path, monkeypatch, capsys):

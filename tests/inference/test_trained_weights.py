@@ -49,6 +49,18 @@ def test_state_dicts_alone_and_old_archives_are_loaded_too(checkpoint, model, tm
     assert torch.equal(model.state_dict()[name], weights[name])
 
 
+def test_a_detector_in_training_gets_the_weights_of_training_too(
+    checkpoint, checkpoint_config, changed
+):
+    model = build_model(checkpoint_config)
+    load_trained(model, checkpoint)
+    saved = read_checkpoint(checkpoint)["model"]
+    assert saved.keys() == model.state_dict().keys()
+    assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="it lacks head.head.mask_logits.bias"):
+        load_trained(model, changed(head__head__mask_logits__bias=None))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -97,3 +109,9 @@ def test_files_are_checked_before_they_are_read(tmp_path):
         check_weights_file("KEY", str(tmp_path / "absent.pth"))
     with pytest.raises(ValueError, match="KEY is 'a.pkl': pickles are not loaded"):
         check_weights_file("KEY", "a.pkl")
+
+
+def test_a_checkpoint_whose_model_is_something_else_is_refused(model, tmp_path):
+    torch.save({"model": [1, 2]}, tmp_path / "model.pth")
+    with pytest.raises(ValueError, match="its 'model' is a list"):
+        load_trained(model, str(tmp_path / "model.pth"))

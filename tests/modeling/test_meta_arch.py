@@ -109,6 +109,14 @@ def test_at_inference_neither_masks_nor_the_first_shot_run(tiny_detector):
     assert not ran("mask_logits") and not ran("first_shot")
 
 
+@pytest.mark.parametrize("part", ["face_logits", "box_deltas"])
+def test_what_is_not_finite_is_an_error_not_an_image_without_faces(tiny_detector, part):
+    detector = tiny_detector(DF2S2)
+    nn.init.constant_(getattr(detector.shot.head, part).weight, torch.nan)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        detect(detector, [scenes.mapped_image((128, 128))])
+
+
 def test_at_inference_their_weights_do_not_matter(tiny_detector):
     detector = tiny_detector(PAL, *UNDECIDED)
     batch = [scenes.mapped_image((128, 128))]

@@ -82,7 +82,7 @@ def test_prints_the_faces_that_the_detector_finds(folder, detector):
         rows = [line.split()[1:] for line in lines if line.startswith(name)]
         np.testing.assert_allclose(np.array(rows, float), expected, rtol=0, atol=0.06)
 
-    drawn = np.asarray(Image.open(folder / "found/lying.png"))
+    drawn = np.asarray(Image.open(folder / "found/2_lying.png"))
     x1, y1, _, _ = (int(float(value)) for value in lines[0].split()[1:5])
     assert drawn.shape == (120, 200, 3)
     assert (drawn[y1 : y1 + 2, x1 : x1 + 2] == (0, 255, 0)).all(axis=2).any()

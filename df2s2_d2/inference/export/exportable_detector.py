@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from detectron2.layers import move_device_like
 from torch import Tensor, nn
 
+from df2s2_d2.inference.fast_path import FastFaceDetector
 from df2s2_d2.inference.fold_norms import fold_norms
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.postprocessing import clip_boxes, nonempty, round_outward
@@ -35,7 +36,7 @@ class ExportableDetector(nn.Module):
         suppress: drops low scores and duplicates in each image.
 
     Raises:
-        ValueError: if the model is no FaceDetector.
+        ValueError: if the model is no FaceDetector, or an optimized one.
     """
 
     def __init__(self, detector: FaceDetector, suppress: Suppression):
@@ -44,6 +45,10 @@ class ExportableDetector(nn.Module):
             raise ValueError(
                 f"a {type(detector).__name__} cannot be exported: MODEL.META_ARCHITECTURE has to "
                 "be FaceDetector"
+            )
+        if isinstance(detector, FastFaceDetector):
+            raise ValueError(
+                "an optimized detector cannot be exported: export the one that it was made of"
             )
         self.detector = copy.deepcopy(detector).cpu().float()
         self.suppress = suppress

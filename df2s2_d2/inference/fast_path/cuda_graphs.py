@@ -4,80 +4,86 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Outputs = tuple[Tensor, ...]
+Function = Callable[..., Outputs]
 
 
-class _Graph(NamedTuple):
-    graph: torch.cuda.CUDAGraph
-    inputs: tuple[Tensor, ...]
-    outputs: Outputs
+class CudaGraph:
+    """What a function does on a GPU with inputs of certain shapes, recorded.
 
+    Args:
+        function: of tensors; it never waits for the GPU.
+        inputs: examples, all on one GPU.
+        pool: the memory that graphs work in which never run at the same time.
+    """
 
-def capture(function: Callable[..., Outputs], inputs: tuple[Tensor, ...]) -> _Graph:
-    """Record what a function does on the GPU with inputs of these shapes."""
-    inputs = tuple(x.clone() for x in inputs)
-    # Libraries choose their algorithms and take their memory in the first calls, which may wait
-    # for the GPU; that cannot be recorded.
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            function(*inputs)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = function(*inputs)
-    return _Graph(graph, inputs, outputs)
+    def __init__(self, function: Function, inputs: tuple[Tensor, ...], pool: object):
+        self._device = inputs[0].device
+        self._inputs = tuple(x.clone() for x in inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self._device):
+            # Libraries choose their algorithms and take their memory in the first calls, which may
+            # wait for the GPU; that cannot be recorded.
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):
+                    function(*self._inputs)
+            torch.cuda.current_stream().wait_stream(stream)
+            with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+                self._outputs = function(*self._inputs)
+
+    def __call__(self, *inputs: Tensor) -> Outputs:
+        with torch.cuda.device(self._device):
+            for held, given in zip(self._inputs, inputs, strict=True):
+                held.copy_(given)
+            self._graph.replay()
+            # Copies, for the next call of any graph of the pool overwrites the outputs.
+            return tuple(x.clone() for x in self._outputs)
 
 
 class GraphedFunction:
     """A function of tensors that runs as a CUDA graph for the shapes that it often gets.
 
     A graph is recorded when a shape comes a second time: images of ever other sizes would cost
-    more to record than they gain. The graphs of the shapes used last are kept, with the memory
-    that they work in, so that memory does not grow with the number of shapes.
+    more to record than they gain. The graphs of the shapes used last are kept. They share the
+    memory that they work in, so that it is what the largest needs; where there is not even that,
+    the function runs as it is.
 
     Args:
         function: of tensors on a GPU, giving a tuple of tensors; it never waits for the GPU, and
-            does the same for all inputs of one shape. What it gives is to be used before it is
-            called again.
+            does the same for all inputs of one shape.
         max_graphs: that are kept.
-        capture: records a graph.
+        record: makes a graph, see :class:`CudaGraph`.
     """
 
     def __init__(
         self,
-        function: Callable[..., Outputs],
+        function: Function,
         max_graphs: int = 8,
-        capture: Callable[[Callable[..., Outputs], tuple[Tensor, ...]], _Graph] = capture,
+        record: Callable[[Function, tuple[Tensor, ...], object], Function] = CudaGraph,
     ):
         self.function = function
         self.max_graphs = max_graphs
-        self._capture = capture
-        # Shapes by last use, the latest at the end; None for one that came once.
-        self._graphs: OrderedDict[tuple, _Graph | None] = OrderedDict()
+        self._record = record
+        self._pool = torch.cuda.graph_pool_handle() if torch.cuda.is_available() else None
+        # Shapes by last use, the latest at the end; None for one without a graph.
+        self._graphs: OrderedDict[tuple, Function | None] = OrderedDict()
 
     def __call__(self, *inputs: Tensor) -> Outputs:
         key = tuple((x.shape, x.dtype, x.stride()) for x in inputs)
-        if key not in self._graphs:
-            self._remember(key, None)
-            return self.function(*inputs)
-        if self._graphs[key] is None:
-            self._graphs[key] = self._capture(self.function, inputs)
-        graph = self._graphs[key]
-        self._remember(key, graph)
-        for held, given in zip(graph.inputs, inputs, strict=True):
-            held.copy_(given)
-        graph.graph.replay()
-        return graph.outputs
-
-    def _remember(self, key: tuple, graph: _Graph | None) -> None:
-        self._graphs[key] = graph
+        is_known = key in self._graphs
+        graph = self._graphs.setdefault(key, None)
         self._graphs.move_to_end(key)
         if len(self._graphs) > self.max_graphs:
             self._graphs.popitem(last=False)
+        if is_known and graph is None:
+            try:
+                graph = self._graphs[key] = self._record(self.function, inputs, self._pool)
+            except torch.OutOfMemoryError:
+                pass
+        return (graph or self.function)(*inputs)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmarks.models import random_images, retinanet_config
 from df2s2_d2.data.image_reading import read_image
 from df2s2_d2.inference.export import SUFFIXES, ExportedDetector, difference, export_detector
+from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.backbone.vgg import L2Norm
 from df2s2_d2.modeling.postprocessing import Detections
@@ -322,6 +323,11 @@ def test_the_detector_stays_as_it_is_and_the_screen_clean(suffix, tmp_path, capf
     after = detector.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_an_optimized_detector_is_refused(detector, tmp_path):
+    with pytest.raises(ValueError, match="export the one that it was made of"):
+        export(optimize(detector), tmp_path / "faces.onnx")
 
 
 def test_errors_say_what_to_do(tmp_path, monkeypatch, detector):
