@@ -34,7 +34,10 @@ class CudaGraph:
                 for _ in range(3):
                     function(*self._inputs)
             torch.cuda.current_stream().wait_stream(stream)
-            with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+            # Other threads may meanwhile use the GPU, such as loaders that pin memory.
+            with torch.cuda.graph(
+                self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"
+            ):
                 self._outputs = function(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Outputs:
