@@ -24,7 +24,6 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 import cv2
 import numpy as np
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import convert_image_to_rgb
@@ -35,14 +34,23 @@ from tqdm import tqdm
 from df2s2_d2 import load_config
 from df2s2_d2.config import merge_overrides
 from df2s2_d2.data import FaceDatasetMapper
+from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.fast_path import PRECISIONS
 from df2s2_d2.inference.media import privacy, result_files
 from df2s2_d2.inference.media.face_finding import FaceFinding
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
-from df2s2_d2.inference.media.sources import camera_source, check_output, find_sources
+from df2s2_d2.inference.media.sources import (
+    FOUND_SUFFIXES,
+    as_utf8,
+    camera_source,
+    check_output,
+    find_sources,
+)
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
+from df2s2_d2.inference.trained_weights import check_weights_file, load_trained
 from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.visualization import draw_weak_masks
 
@@ -139,7 +147,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         nargs="+",
         default=[],
         metavar="PATH",
-        help="images, videos, folders with all below them, and patterns such as 'a/**/*.jpg'",
+        help="images, videos, folders with all below them, and patterns such as 'a/**/*.jpg'; in "
+        "folders and patterns files count whose suffix is one of "
+        f"{' '.join(sorted(FOUND_SUFFIXES))}",
     )
     seen.add_argument(
         "--webcam", type=int, metavar="N", help="a camera, from 0; q or Ctrl-C ends the recording"
@@ -217,13 +227,15 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=_positive,
         default=8,
         metavar="N",
-        help="most images in the network at once (%(default)s); about 5 N are in memory",
+        help="most images in the network at once (%(default)s), and together at most "
+        "TEST.AUG.MAX_PIXELS; about 5 N are in memory",
     )
     speed.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "fp16", "auto"),
+        choices=("auto", *PRECISIONS),
         default="fp32",
-        help="of the arithmetic (%(default)s); auto is bf16 where that is fast",
+        help="of the arithmetic (%(default)s); auto is bf16 where that is fast; maps of some "
+        "detectors exceed fp16",
     )
 
     training = parser.add_argument_group("training")
@@ -245,6 +257,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error("--crops writes the very faces that --blur hides: choose one of them")
     if args.blur and not (args.pictures or args.show):
         parser.error("--blur changes pictures, and --no-pictures writes none: choose one of them")
+    if args.coco_ground_truth and "coco" not in args.save:
+        parser.error("--coco-ground-truth changes coco.json: add --save coco")
     if args.show and not _has_display():
         parser.error("--show needs a display, and there is none: leave it out")
     if args.threshold is None:
@@ -289,6 +303,8 @@ def load_detector_config(args: argparse.Namespace) -> CfgNode:
     merge_overrides(cfg, args.opts)
     if not cfg.MODEL.WEIGHTS:
         raise ValueError("no trained model is given: add --weights FILE")
+    check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
+    cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     wanted = min(args.write_threshold, args.threshold)
     detector = cfg.MODEL.FACE_DETECTOR
     detector.SCORE_THRESH_TEST = min(detector.SCORE_THRESH_TEST, wanted)
@@ -302,12 +318,13 @@ def find_faces(cfg: CfgNode, args: argparse.Namespace) -> int:
         The exit code: 0, 1 after failures, or 130 if the run was interrupted.
 
     Raises:
-        OSError, ValueError: if nothing can be done.
+        OSError, ValueError: if nothing can be done, or the results cannot be written any more.
     """
     sources = find_sources(args.input, args.output)
     if args.webcam is not None:
         sources.append(camera_source(args.webcam))
-    check_output(sources, args.output)
+    if args.pictures:
+        check_output(sources, args.output)
     num_images = sum(not source.is_video for source in sources)
     if num_images < len(sources) and args.pictures and not can_copy_sound():
         print("Videos are written without sound; with ffmpeg installed they keep it")
@@ -326,30 +343,31 @@ def find_faces(cfg: CfgNode, args: argparse.Namespace) -> int:
     )
     started = time.monotonic()
     formats = args.output, args.save, args.write_threshold, args.coco_ground_truth
-    with ResultFiles(*formats) as results:
-        finding = FaceFinding(
-            predictor,
-            results,
-            pictures,
-            follow=functools.partial(follow, is_shown=args.show),
-            batch_size=args.batch_size,
-        )
-        try:
-            finding.run(sources)
-            is_interrupted = False
-        except KeyboardInterrupt:
-            is_interrupted = True
-
-    looked_at = [f"{finding.num_images:,} of {num_images:,} images"] if num_images else []
-    looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
-    print(
-        f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
-        f"{results.num_faces:,} faces with a score above {args.write_threshold:g}, "
-        f"{finding.num_shown:,} above {args.threshold:g}, "
-        f"in {time.monotonic() - started:.0f} s -> {args.output}"
+    results = ResultFiles(*formats)
+    finding = FaceFinding(
+        predictor,
+        results,
+        pictures,
+        follow=functools.partial(follow, is_shown=args.show),
+        batch_size=args.batch_size,
     )
-    if finding.failures:
-        print(*finding.failures, sep="\n", file=sys.stderr)
+    is_interrupted = False
+    try:
+        with results:
+            finding.run(sources)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:  # Whatever ended the run, it says how far it came.
+        looked_at = [f"{finding.num_images:,} of {num_images:,} images"] if num_images else []
+        looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
+        print(
+            f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
+            f"{results.num_faces:,} faces with a score above {args.write_threshold:g}, "
+            f"{finding.num_shown:,} above {args.threshold:g}, "
+            f"in {time.monotonic() - started:.0f} s -> {as_utf8(args.output)}"
+        )
+        for failure in finding.failures:
+            print(failure, file=sys.stderr)
     return 130 if is_interrupted else int(bool(finding.failures))
 
 
@@ -380,7 +398,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             exit_code = find_faces(cfg, args)
         if args.weak_masks:
             model = build_model(cfg).eval()
-            DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+            load_trained(model, cfg.MODEL.WEIGHTS)
             draw_training_masks(cfg, model, args.weak_masks, args.output)
     except (OSError, ValueError) as error:
         print(f"demo.py: {error}", file=sys.stderr)

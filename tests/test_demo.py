@@ -20,6 +20,7 @@ from PIL import Image
 
 import demo
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.inference.media import result_files
 from tests.inference.media.scenes import moving_face, read_video, write_video
 from tests.small_runs import ROOT, registered, smallest_config, wider_face_files
 
@@ -103,6 +104,7 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("--input a --blur --no-pictures", "--blur changes pictures"),
         ("--input a --threshold 50", "expected a number from 0 to 1, found 50"),
         ("--input a --batch-size 0", "expected a number of at least 1, found 0"),
+        ("--input a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
         ("--webcam 0 --show", "--show needs a display, and there is none"),
     ],
 )
@@ -211,6 +213,31 @@ def test_failures_are_listed_and_the_exit_code_says_so(run, photos, tmp_path, ca
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.jpg")) == ["a.jpg", "a.jpg"]
 
 
+def test_run_that_its_results_end_says_how_far_it_came(run, photos, capsys, monkeypatch):
+    (photos / "a.jpg").write_bytes(b"")
+    calls = []
+
+    def add(self, items):
+        calls.append(items)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(result_files.JsonArrayFile, "add", add)
+    assert run("--input", photos) == 1
+    printed = capsys.readouterr()
+    assert "1 of 3 images: " in printed.out
+    failure, end = printed.err.strip().splitlines()[-2:]
+    assert str(photos / "a.jpg") in failure
+    assert end.startswith(f"demo.py: The results end before {photos / 'x/a.jpg'}: ")
+
+
+def test_output_whose_name_is_no_text_is_named_as_text(run, photos, tmp_path, capsys):
+    output = tmp_path / os.fsdecode(b"found_\xff")
+    assert run("--input", photos, "--output", output) == 0
+    assert f"-> {tmp_path}/found_\ufffd" in capsys.readouterr().out
+    assert (output / "x/a.jpg").exists()
+
+
 def test_video_and_images_in_one_run(run, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")  # no ffmpeg
     write_video(photos / "clip.mp4", moving_face(5))
@@ -227,6 +254,13 @@ def test_run_into_the_folder_of_the_inputs_is_refused(run, photos, capsys, model
     arguments = ["--weights", model / "model.pth", "--input", photos, "--output", photos]
     assert demo.main([str(part) for part in arguments]) == 1
     assert "a.jpg would be overwritten" in capsys.readouterr().err
+    assert (photos / "a.jpg").read_bytes() == before
+
+
+def test_results_without_pictures_may_lie_beside_the_inputs(run, photos):
+    before = (photos / "a.jpg").read_bytes()
+    assert run("--input", photos, "--output", photos, "--no-pictures") == 0
+    assert len(read_json(photos / "detections.json")) == 3
     assert (photos / "a.jpg").read_bytes() == before
 
 

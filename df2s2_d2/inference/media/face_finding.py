@@ -10,16 +10,17 @@ import numpy as np
 from detectron2.structures import Instances
 
 from df2s2_d2.inference.image_batches import chunks
-from df2s2_d2.inference.media.frames import Frame, read_frame
+from df2s2_d2.inference.media.frames import Frame, image_bytes, read_frame
 from df2s2_d2.inference.media.look_ahead import iterate_ahead, map_ahead
 from df2s2_d2.inference.media.pictures import Pictures
-from df2s2_d2.inference.media.result_files import ResultFiles
+from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video import Video
 
 # Images go to the predictor in so many batches at once, so that those of one size meet.
 _BATCHES_TOGETHER = 4
-# Bytes of images above which they go to the predictor, whatever their number.
+# Bytes of images that are read ahead, go to the predictor at once, or wait to be written, whatever
+# their number; each time one image may be more.
 _MOST_BYTES = 1 << 28
 _THREADS = 4
 
@@ -45,8 +46,8 @@ class Follow(Protocol):
 class FaceFinding:
     """A run: frames through a predictor, and what it finds into files.
 
-    Reading, detecting and writing overlap, and each holds a bounded number of frames. What fails
-    is noted and stops nothing else.
+    Reading, detecting and writing overlap, and each holds frames that are bounded in number and in
+    bytes. What fails is noted and stops nothing else, but for result files that cannot be written.
 
     Attributes:
         failures: what went wrong, a sentence each.
@@ -69,7 +70,7 @@ class FaceFinding:
             results: takes all faces.
             pictures: makes the pictures.
             follow: is given the pictures, of all images or of a video, as they become ready; None
-                where there is none. It returns whether the run shall go on.
+                where there is none or nobody looks. It returns whether the run shall go on.
             batch_size: most frames that the network gets at once.
         """
         self._predict_images = predict
@@ -81,7 +82,11 @@ class FaceFinding:
         self.num_images = self.num_frames = self.num_shown = 0
 
     def run(self, sources: Sequence[Source]) -> None:
-        """Look for faces in the images, and then in one video after the other."""
+        """Look for faces in the images, and then in one video after the other.
+
+        Raises:
+            UnwritableResults: if a result file cannot be written.
+        """
         images = [source for source in sources if not source.is_video]
         goes_on = self._run_images(images) if images else True
         for video in (source for source in sources if source.is_video):
@@ -89,28 +94,45 @@ class FaceFinding:
                 return
             try:
                 goes_on = self._run_video(video)
+            except UnwritableResults:
+                raise
             except OSError as error:
                 self.failures.append(str(error))
-            except ValueError as error:
-                self.failures.append(f"{video.path}: {error}")
+            except Exception as error:
+                self.failures.append(f"{video.path}: {_reason(error)}")
 
     def _run_images(self, sources: Sequence[Source]) -> bool:
         ahead = self._batch_size
         with contextlib.ExitStack() as stack:
-            read = map_ahead(self._read, sources, workers=_THREADS, ahead=ahead)
+            read = map_ahead(
+                self._read,
+                sources,
+                workers=_THREADS,
+                ahead=ahead,
+                cost=image_bytes,
+                max_cost=_MOST_BYTES,
+            )
             stack.enter_context(contextlib.closing(read))
             frames = (frame for frame in read if frame is not None)
             detected = self._detect(frames, _BATCHES_TOGETHER * self._batch_size)
-            written = map_ahead(self._write_image, detected, workers=_THREADS, ahead=ahead)
+            written = map_ahead(
+                self._write_image,
+                detected,
+                workers=_THREADS,
+                ahead=ahead,
+                cost=_found_bytes,
+                max_cost=_MOST_BYTES,
+            )
             stack.enter_context(contextlib.closing(written))
             return self._follow(written, name="images", unit="image", total=len(sources))
 
     def _run_video(self, source: Source) -> bool:
-        is_camera = source.camera is not None
-        # What a camera sees is shown at once.
-        ahead, batch_size = (0, 1) if is_camera else (self._batch_size, self._batch_size)
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(Video(source))
+            batch_size = self._batch_size
+            ahead = min(batch_size, _MOST_BYTES // max(1, video.frame_bytes))
+            if source.camera is not None:  # What it sees is shown at once.
+                ahead, batch_size = 0, 1
             recorder = self._pictures.recorder(source, video.fps)
             if recorder is not None:
                 stack.enter_context(recorder)
@@ -119,7 +141,7 @@ class FaceFinding:
                 picture = self._pictures.make(*found)
                 if recorder is not None:
                     recorder.write(picture, found[0].time)
-                return picture
+                return self._shown(picture)
 
             frames = iterate_ahead(video.frames(self.failures.append), ahead=ahead)
             stack.enter_context(contextlib.closing(frames))
@@ -168,8 +190,7 @@ class FaceFinding:
         except Exception as error:  # Whatever an image does to the detector, others go on.
             if len(frames) > 1:
                 return [faces for frame in frames for faces in self._predict([frame])]
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self.failures.append(f"{frames[0]}: the detector failed ({reason})")
+            self.failures.append(f"{frames[0]}: the detector failed ({_reason(error)})")
             return [None]
 
     def _write_image(self, found: tuple[Frame, Instances | None]) -> np.ndarray | None:
@@ -179,7 +200,19 @@ class FaceFinding:
         try:
             picture = self._pictures.make(frame, faces)
             self._pictures.write_image(frame, picture)
-            return picture
-        except (OSError, ValueError) as error:
-            self.failures.append(f"{frame}: {error}")
+            return self._shown(picture)
+        except Exception as error:  # Whatever hinders one picture, others go on.
+            self.failures.append(f"{frame}: {_reason(error)}")
             return None
+
+    def _shown(self, picture: np.ndarray | None) -> np.ndarray | None:
+        """Nobody keeps a picture in memory that nobody looks at."""
+        return picture if self._pictures.is_shown else None
+
+
+def _found_bytes(found: tuple[Frame, Instances | None]) -> int:
+    return found[0].image.nbytes
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from df2s2_d2.data.image_reading import read_image
 from df2s2_d2.inference.media.sources import Source
@@ -37,3 +38,12 @@ def read_frame(source: Source) -> Frame:
         OSError: if it cannot be read; names it.
     """
     return Frame(source, read_image(str(source.path), "RGB"))
+
+
+def image_bytes(source: Source) -> int:
+    """Bytes that an image file takes once it is read, by its header; 0 if that is unreadable."""
+    try:
+        with Image.open(source.path) as image:
+            return 3 * image.width * image.height
+    except Exception:  # Whatever it is, reading the file will raise and name it.
+        return 0

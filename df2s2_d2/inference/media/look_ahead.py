@@ -9,7 +9,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -17,7 +17,13 @@ Result = TypeVar("Result")
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    ahead: int,
+    cost: Callable[[Item], int] = lambda _: 0,
+    max_cost: int = 0,
 ) -> Iterator[Result]:
     """As ``map``, in threads; what was begun is finished also if the consumer stops early.
 
@@ -26,15 +32,17 @@ def map_ahead(
         items: taken in the consumer's thread.
         workers: number of threads.
         ahead: most results that are being made or wait for the consumer.
+        cost: of an item or its result, called in the consumer's thread.
+        max_cost: no further items are taken while those that are being made or wait cost more.
     """
     with ThreadPoolExecutor(workers) as pool:
-        pending = deque()
+        pending: deque[tuple[Future, int]] = deque()
         for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
+            pending.append((pool.submit(function, item), cost(item)))
+            while len(pending) > ahead or sum(spent for _, spent in pending) > max_cost:
+                yield pending.popleft()[0].result()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[0].result()
 
 
 def iterate_ahead(items: Iterator[Item], *, ahead: int) -> Iterator[Item]:

@@ -83,13 +83,8 @@ class Pictures:
         """What the pictures of a video are written by, if they are."""
         if not self.is_written:
             return None
-        is_camera = source.camera is not None
-        return VideoRecorder(
-            self.folder / source.name,
-            fps,
-            sound_of=None if is_camera else source.path,
-            keeps_pace=is_camera,
-        )
+        sound_of = source.path if source.camera is None else None
+        return VideoRecorder(self.folder / source.name, fps, sound_of=sound_of)
 
     def _write_crops(self, frame: Frame, faces: Instances) -> None:
         """``crops/<name of the source>/<number>.jpg``, in videos ``<frame>_<number>.jpg``."""

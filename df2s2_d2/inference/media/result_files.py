@@ -1,11 +1,13 @@
 """Faces found -> files: JSON, CSV, WIDER FACE's text and COCO's results.
 
 Every frame is written as soon as it is added, so that a run that breaks off leaves what it found,
-and memory does not grow with the number of frames. All formats hold the same numbers.
+also if there is no more room for it, and memory does not grow with the number of frames. All
+formats hold the same numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -38,8 +40,48 @@ class ResultFile(Protocol):
         """Finish the file."""
 
 
-class JsonArrayFile:
-    """A JSON file with an array to which items are added; after each it is a whole document."""
+class UnwritableResults(OSError):
+    """A result file cannot be written any more."""
+
+
+class GrowingFile:
+    """A text file that is a whole document after each addition, and once closed after a failed one.
+
+    Nothing is buffered: what there is no room for would be tried again, and in vain.
+    """
+
+    def __init__(self, path: Path, head: str = "", tail: str = ""):
+        """
+        Args:
+            path: of the file, which is overwritten.
+            head, tail: text before and after what is added.
+        """
+        self._file = path.open("wb", buffering=0)
+        self._tail = tail.encode()
+        self._end = 0  # of what is there for good, in bytes
+        self.append(head)
+
+    def append(self, text: str) -> None:
+        """Write a text before the tail."""
+        # Names that are not UTF-8 are written with the bytes that they have.
+        data = text.encode("utf-8", "surrogateescape")
+        self._write_at_end(data + self._tail)
+        self._end += len(data)
+
+    def _write_at_end(self, data: bytes) -> None:
+        self._file.seek(self._end)
+        while data:
+            data = data[self._file.write(data) :]
+        self._file.truncate()
+
+    def close(self) -> None:
+        """Finish the file, also after a failure or an interruption in the midst of an addition."""
+        with self._file:
+            self._write_at_end(self._tail)
+
+
+class JsonArrayFile(GrowingFile):
+    """A JSON file with an array to which items are added."""
 
     def __init__(self, path: Path, before: str = "", after: str = ""):
         """
@@ -47,36 +89,15 @@ class JsonArrayFile:
             path: of the file, which is overwritten.
             before, after: text of the document before and after the array.
         """
-        self._tail = f"\n]{after}\n"
-        self._file = path.open("w", encoding="utf-8")
-        self._file.write(f"{before}[")
-        self._end = self._file.tell()
+        super().__init__(path, f"{before}[", f"\n]{after}\n")
         self._separator = "\n"
-        self.close_array()
-
-    def close_array(self) -> None:
-        """Write what follows the last whole item, over what may be there."""
-        self._file.seek(self._end)
-        self._file.write(self._tail)
-        self._file.truncate()
-        self._file.flush()
 
     def add(self, items: Sequence[dict]) -> None:
         """Append items, one a line."""
-        if not items:
-            return
-        text = ",\n".join(json.dumps(item, allow_nan=False) for item in items)
-        self._file.seek(self._end)
-        self._file.write(f"{self._separator}{text}")
-        end = self._file.tell()
-        self._file.write(self._tail)
-        self._file.flush()
-        self._end, self._separator = end, ",\n"
-
-    def close(self) -> None:
-        """Finish the file, also after an interruption in the midst of an item."""
-        self.close_array()
-        self._file.close()
+        if items:
+            text = ",\n".join(json.dumps(item, allow_nan=False) for item in items)
+            self.append(f"{self._separator}{text}")
+            self._separator = ",\n"
 
 
 class JsonResults:
@@ -106,17 +127,13 @@ class CsvResults:
     _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
 
     def __init__(self, folder: Path):
-        # Names that are not UTF-8 are written with the bytes that they have.
-        self._file = (folder / "detections.csv").open(
-            "w", newline="", encoding="utf-8", errors="surrogateescape"
-        )
+        self._file = GrowingFile(folder / "detections.csv")
         self._write([self._COLUMNS])
 
     def _write(self, rows: list[Sequence]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue())
-        self._file.flush()
+        self._file.append(text.getvalue())
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
         height, width = frame.image.shape[:2]
@@ -178,7 +195,8 @@ class CocoResults:
             folder: for both files.
             ground_truth: COCO JSON that has the ids of the images, which are found by their
                 ``file_name``: the end of an image's path, as many folders as need be. Images that
-                it does not have are left out. Without it images are numbered from 1.
+                it does not have, and all but the first for one id, are left out with a warning.
+                Without it images are numbered from 1.
 
         Raises:
             ValueError: if the ground truth cannot be read.
@@ -187,7 +205,9 @@ class CocoResults:
         self._ids, self._category = {}, 1
         if ground_truth is not None:
             self._ids, self._category = _read_ids(ground_truth)
-        self._num_images = self._num_unknown = 0
+        self._num_images = self._num_unknown = self._num_doubles = 0
+        self._frame_of: dict[int | str, str] = {}  # by the id that it has in the ground truth
+        self._example = ("", "")
         self._results = JsonArrayFile(folder / "coco.json")
         categories = json.dumps([{"id": self._category, "name": "face"}])
         before = f'{{"categories": {categories}, "annotations": [], "images": '
@@ -196,7 +216,6 @@ class CocoResults:
     def add(self, frame: Frame, faces: np.ndarray) -> None:
         image_id = self._image_id(frame)
         if image_id is None:
-            self._num_unknown += 1
             return
         height, width = frame.image.shape[:2]
         name = str(frame.source.path)
@@ -216,20 +235,38 @@ class CocoResults:
         )
 
     def _image_id(self, frame: Frame) -> int | str | None:
+        """None if the frame is to be left out."""
         if self._ground_truth is None:
             self._num_images += 1
             return self._num_images
         parts = Path(os.path.abspath(frame.source.path)).parts
         names = ("/".join(parts[start:]) for start in range(1, len(parts)))
-        return next((self._ids[name] for name in names if name in self._ids), None)
+        image_id = next((self._ids[name] for name in names if name in self._ids), None)
+        if image_id is None:
+            self._num_unknown += 1
+        elif image_id in self._frame_of:
+            self._num_doubles += 1
+            self._example = str(frame), self._frame_of[image_id]
+            return None
+        else:
+            self._frame_of[image_id] = str(frame)
+        return image_id
 
     def close(self) -> None:
-        self._results.close()
-        self._images.close()
+        with contextlib.closing(self._images):
+            self._results.close()
         if self._num_unknown:
             logger.warning(
                 "coco.json leaves out %d images that %s does not list",
                 self._num_unknown,
+                self._ground_truth,
+            )
+        if self._num_doubles:
+            logger.warning(
+                "coco.json leaves out %d images for whose ids it has others, such as %s for that "
+                "of %s: look for faces in the folder of %s only, or put folders into its file_name",
+                self._num_doubles,
+                *self._example,
                 self._ground_truth,
             )
 
@@ -260,6 +297,7 @@ class ResultFiles:
             ValueError: if the ground truth cannot be read.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self.score_threshold = score_threshold
         self.num_faces = 0
         options = {"coco": {"ground_truth": coco_ground_truth}}
@@ -268,18 +306,31 @@ class ResultFiles:
         ]
 
     def add(self, frame: Frame, instances: Instances) -> None:
-        """Write the faces of a frame: ``pred_boxes`` in its pixels and ``scores``."""
+        """Write the faces of a frame: ``pred_boxes`` in its pixels and ``scores``.
+
+        Raises:
+            ValueError: if a number is not finite; nothing is written then.
+            UnwritableResults: if a file cannot be written.
+        """
         instances = instances[instances.scores > self.score_threshold]
         boxes = instances.pred_boxes.tensor.double().numpy()
         scores = instances.scores.double().numpy()
         faces = np.column_stack([boxes.round(_BOX_DECIMALS), scores.round(_SCORE_DECIMALS)])
-        for file in self._files:
-            file.add(frame, faces)
+        if not np.isfinite(faces).all():
+            raise ValueError("A face has a box that is not finite: the detector is broken")
+        try:
+            for file in self._files:
+                file.add(frame, faces)
+        except OSError as error:
+            raise UnwritableResults(
+                f"The results end before {frame}: {error}; run again once {self.folder} takes them"
+            ) from error
         self.num_faces += len(faces)
 
     def close(self) -> None:
-        for file in self._files:
-            file.close()
+        with contextlib.ExitStack() as stack:
+            for file in self._files:
+                stack.callback(file.close)
 
     def __enter__(self) -> ResultFiles:
         return self

@@ -8,11 +8,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
-    | {".mts", ".m2ts", ".ts"}
+_WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+# Formats of photographs that Pillow reads, and those that it reads with an extension only: where
+# it does not, such images are failures that are named, not files that nobody notices.
+IMAGE_SUFFIXES = _WRITABLE_SUFFIXES | frozenset(
+    {".jpe", ".jfif", ".mpo", ".jp2", ".j2k", ".jpf", ".jpx", ".dib", ".gif", ".apng", ".avif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".jxl"}
 )
+# A ".ts" is a video only if it is named: in folders it is mostly a program.
+_FOUND_VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
+    | {".mts", ".m2ts"}
+)
+VIDEO_SUFFIXES = _FOUND_VIDEO_SUFFIXES | {".ts"}
+FOUND_SUFFIXES = IMAGE_SUFFIXES | _FOUND_VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -45,13 +54,25 @@ def as_utf8(path: str | os.PathLike) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def require_utf8(path: str | os.PathLike) -> None:
+    """Refuse a name that OpenCV's videos cannot take: it would end the process.
+
+    Raises:
+        OSError: naming it.
+    """
+    if as_utf8(path) != os.fspath(path):
+        raise OSError(
+            f"The name {as_utf8(path)} is not UTF-8, as those of videos must be: rename it"
+        )
+
+
 def find_sources(inputs: Iterable[str], output: Path | None = None) -> list[Source]:
     """The images and then the videos among ``inputs``, each once, in the order of the inputs.
 
     Args:
-        inputs: files, taken whatever their suffix; folders, in which all images and videos at any
-            depth are taken in alphabetical order, but hidden ones; patterns with ``*``, ``?``,
-            ``[...]`` and ``**``, of whose matches the same are taken.
+        inputs: files, taken whatever their suffix; folders, in which all images and videos by
+            :data:`FOUND_SUFFIXES` at any depth are taken in alphabetical order, but hidden ones;
+            patterns with ``*``, ``?``, ``[...]`` and ``**``, of whose matches the same are taken.
         output: a folder of results, passed over in the folders that hold it.
 
     Raises:
@@ -110,7 +131,7 @@ def _search(path: Path, root: Path, output: Path | None) -> Iterator[tuple[Path,
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         relative = file.relative_to(root)
         if (
-            file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+            file.suffix.lower() in FOUND_SUFFIXES
             and not any(part.startswith(".") for part in relative.parts)
             and not (output is not None and _is_below(file, output))
             and not file.is_dir()
@@ -133,7 +154,7 @@ def _writable_name(relative: PurePosixPath) -> PurePosixPath:
     relative = PurePosixPath(as_utf8(relative))
     if relative.suffix.lower() in VIDEO_SUFFIXES:
         return relative.with_suffix(".mp4")
-    if relative.suffix.lower() in IMAGE_SUFFIXES:
+    if relative.suffix.lower() in _WRITABLE_SUFFIXES:
         return relative
     return relative.with_name(f"{relative.name}.jpg")
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 import cv2
 
 from df2s2_d2.inference.media.frames import Frame
-from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.media.sources import Source, require_utf8
 
 # For videos that do not tell their own; some cameras and containers say 0, or their time base.
 DEFAULT_FPS = 25.0
 _MOST_FPS = 1000.0
 # The number of frames that a container announces is a guess in some formats.
 _TOLERATED_LOSS = 0.02
+# Some files say 0 for every frame, or a time far off; a picture is not shown for longer than this.
+_LONGEST_STILL = 60.0
 
 
 class Video:
@@ -23,6 +25,7 @@ class Video:
     Attributes:
         fps: frames a second.
         num_frames: as the file announces it; None if unknown.
+        frame_bytes: of a frame in memory; 0 if unknown.
     """
 
     def __init__(self, source: Source):
@@ -32,6 +35,7 @@ class Video:
         """
         self.source = source
         if source.camera is None:
+            require_utf8(source.path)
             self._capture = cv2.VideoCapture(str(source.path))
         else:
             self._capture = cv2.VideoCapture(source.camera)
@@ -42,21 +46,30 @@ class Video:
         self.fps = fps if 0 < fps <= _MOST_FPS else DEFAULT_FPS
         announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.num_frames = announced if announced > 0 and source.camera is None else None
+        width, height = map(
+            self._capture.get, (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        self.frame_bytes = 3 * int(width) * int(height)
 
     def frames(self, report: Callable[[str], None]) -> Iterator[Frame]:
         """Read until the end.
+
+        Times of a file rise: one that cannot be true is replaced by what the frame rate says.
 
         Args:
             report: told in a sentence if the video ends too early.
         """
         number = 0
         started = time.monotonic()
+        seconds = -1 / self.fps
         while True:
             read, image = self._capture.read()
             if not read:
                 break
             if self.source.camera is None:
-                seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                is_sound = 0 < told - seconds <= _LONGEST_STILL
+                seconds = told if is_sound else seconds + 1 / self.fps
             else:
                 seconds = time.monotonic() - started
             yield Frame(self.source, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), number, seconds)

@@ -6,43 +6,51 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from df2s2_d2.inference.media.sources import require_utf8
+
 logger = logging.getLogger(__name__)
+
+# Pictures that the video may be ahead or behind, so that times which are rounded or count from the
+# second frame leave every picture of a constant frame rate in its place.
+_TOLERATED_LAG = 1.5
 
 
 class VideoRecorder:
     """Writes an MP4 of pictures of one size; one column or row of an odd size is cut off."""
 
-    def __init__(
-        self, path: Path, fps: float, *, sound_of: Path | None = None, keeps_pace: bool = False
-    ):
+    def __init__(self, path: Path, fps: float, *, sound_of: Path | None = None):
         """
         Args:
             path: of the file; folders are made if need be.
             fps: pictures a second.
             sound_of: a video whose sound is taken over if ffmpeg is installed.
-            keeps_pace: repeat pictures so that each is seen at its time, as a camera that gives
-                fewer pictures than it says needs.
+
+        Raises:
+            OSError: if the folder cannot be made, or the path is not UTF-8.
         """
+        require_utf8(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.fps = fps
         self.num_pictures = 0
         self._sound_of = sound_of
-        self._keeps_pace = keeps_pace
         self._size: tuple[int, int] | None = None
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, picture: np.ndarray, time: float | None = None) -> None:
-        """Append a picture.
+        """Append a picture, repeated or left out so that each is seen at its time.
+
+        Cameras, and files of a variable frame rate, give more or fewer pictures than they say.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            time: seconds since the beginning, to keep pace.
+            time: seconds since the beginning; None appends it once.
 
         Raises:
             OSError: if the file cannot be written, or the size changes.
@@ -63,9 +71,8 @@ class VideoRecorder:
                 f"The size changes from {self._size[0]} x {self._size[1]} to {width} x {height} "
                 f"pixels: {self.path} cannot hold both; cut the video there"
             )
-        repeats = 1
-        if self._keeps_pace and time is not None:
-            repeats = max(0, round(time * self.fps) + 1 - self.num_pictures)
+        lag = 0 if time is None else time * self.fps - self.num_pictures
+        repeats = 1 if abs(lag) < _TOLERATED_LAG else max(0, 1 + round(lag))
         for _ in range(repeats):
             self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         self.num_pictures += repeats
@@ -104,19 +111,19 @@ def copy_sound(original: Path, video: Path, seconds: float) -> None:
     Raises:
         OSError: with ffmpeg's reason, if the sound cannot be taken over.
     """
-    combined = video.with_name(f"{video.stem}.with_sound{video.suffix}")
     options = ["-nostdin", "-loglevel", "error", "-y"]
     # "file:" because a name may look like an option or an address.
     inputs = ["-i", f"file:{video}", "-i", f"file:{original}"]
     streams = ["-map", "0:v", "-map", "1:a?", "-c", "copy", "-t", f"{seconds:.3f}"]
-    done = subprocess.run(
-        ["ffmpeg", *options, *inputs, *streams, f"file:{combined}"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode != 0:
-        combined.unlink(missing_ok=True)
-        reason = " ".join(done.stderr.split()) or f"ffmpeg ended with code {done.returncode}"
-        raise OSError(f"{video} is without sound: {reason}")
-    os.replace(combined, video)
+    with tempfile.TemporaryDirectory(prefix=".", dir=video.parent) as folder:
+        combined = os.path.join(folder, video.name)
+        done = subprocess.run(
+            ["ffmpeg", *options, *inputs, *streams, f"file:{combined}"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if done.returncode != 0:
+            reason = " ".join(done.stderr.split()) or f"ffmpeg ended with code {done.returncode}"
+            raise OSError(f"{video} is without sound: {reason}")
+        os.replace(combined, video)

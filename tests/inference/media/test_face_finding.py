@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from df2s2_d2.inference.media import face_finding, pictures
 from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.frames import read_frame
 from df2s2_d2.inference.media.pictures import Pictures
-from df2s2_d2.inference.media.result_files import ResultFiles
+from df2s2_d2.inference.media.result_files import JsonResults, ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.sources import camera_source, find_sources
 from tests.inference.media.scenes import (
     find_white,
@@ -155,6 +157,36 @@ def test_picture_that_cannot_be_written_stops_no_other(photos, tmp_path):
     assert (tmp_path / "out/b/6.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"), [(MemoryError(), "MemoryError"), (cv2.error("too\nlarge"), "too large")]
+)
+def test_picture_that_cannot_be_drawn_stops_no_other(
+    photos, clip, tmp_path, monkeypatch, error, reason
+):
+    def draw(image, faces):
+        if image[35, 25].min() > 200 and image[35, 15].min() < 200:
+            raise error
+        return image
+
+    monkeypatch.setattr(pictures, "draw_detections", draw)
+    write_video(tmp_path / "later.avi", [scene()] * 3, codec="MJPG")
+    inputs = [str(photos), str(clip), str(tmp_path / "later.avi")]
+    finding = find(find_sources(inputs), tmp_path / "out")
+    assert finding.failures == [f"{photos / 'a/1.png'}: {reason}", f"{clip}: {reason}"]
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6
+    assert len(read_video(tmp_path / "out/later.mp4")[0]) == 3
+
+
+def test_results_that_cannot_be_written_end_the_run(photos, clip, tmp_path, monkeypatch):
+    def add(self, frame, faces):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JsonResults, "add", add)
+    for inputs in (photos, clip):
+        with pytest.raises(UnwritableResults, match="No space left on device; run again once"):
+            find(inputs, tmp_path / "out")
+
+
 def test_interrupted_run_keeps_what_was_found(photos, tmp_path):
     calls = []
 
@@ -188,6 +220,35 @@ def test_pictures_are_made_for_who_looks_at_them(photos, tmp_path):
     find(photos, tmp_path / "out", follow=look, is_written=False, is_shown=True)
     assert seen[0] == {"name": "images", "unit": "image", "total": 7}
     assert [is_green(picture).any() for picture in seen[1:]] == [n != 3 for n in range(7)]
+
+
+def test_pictures_that_nobody_looks_at_are_not_kept(photos, clip, tmp_path):
+    kept = []
+
+    def look(pictures, **_) -> bool:
+        kept.extend(pictures)
+        return True
+
+    find(find_sources([str(photos), str(clip)]), tmp_path / "out", follow=look)
+    assert kept == [None] * (7 + 11)
+
+
+def test_large_images_are_read_one_by_one(photos, tmp_path, monkeypatch):
+    read, detected = [], []
+
+    def note(source):
+        read.append(source)
+        return read_frame(source)
+
+    def predict(images):
+        detected.extend(images)
+        assert len(read) <= len(detected) + 1
+        return find_white(images)
+
+    monkeypatch.setattr(face_finding, "read_frame", note)
+    monkeypatch.setattr(face_finding, "_MOST_BYTES", 96 * 128)
+    finding = find(photos, tmp_path / "out", predict=predict, batch_size=7)
+    assert (finding.failures, len(detected)) == ([], 7)
 
 
 # Crops and hidden faces
@@ -288,6 +349,38 @@ def test_video_keeps_its_length_and_rate(clip, tmp_path):
     np.testing.assert_allclose(lefts, 10 + 2 * np.arange(11), atol=1)
 
 
+def test_video_of_a_variable_rate_stays_with_its_sound(tmp_path, monkeypatch):
+    """Of ten frames in two seconds the first five are seen in the first half second."""
+    clip = write_video(tmp_path / "clip.avi", moving_face(10), fps=5, codec="MJPG")
+    times = np.concatenate([np.arange(5) * 0.1, 0.5 + np.arange(5) * 0.3])
+    capture = cv2.VideoCapture
+
+    class VariableRate:
+        def __init__(self, path):
+            self._capture, self._number = capture(path), -1
+
+        def read(self):
+            self._number += 1
+            return self._capture.read()
+
+        def get(self, number):
+            is_time = number == cv2.CAP_PROP_POS_MSEC
+            return 1000 * times[self._number] if is_time else self._capture.get(number)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", VariableRate)
+    finding = find(clip, tmp_path / "out", draws_boxes=False)
+    monkeypatch.undo()
+    assert (finding.failures, finding.num_frames) == ([], 10)
+    frames, fps = read_video(tmp_path / "out/clip.mp4")
+    lefts = np.array([np.flatnonzero(frame[40, :, 0] > 150)[0] for frame in frames])
+    shown = np.round((lefts - 10) / 2).astype(int)
+    np.testing.assert_allclose(times[shown], np.arange(len(frames)) / fps, atol=1.5 / fps + 0.1)
+    assert abs(len(frames) - 1.7 * fps) <= 1.5
+
+
 def test_frames_before_a_break_are_kept_and_other_videos_go_on(clip, tmp_path):
     broken = tmp_path / "broken.avi"
     write_video(broken, moving_face(30), codec="MJPG")
@@ -340,7 +433,8 @@ class FakeCamera:
         return True
 
     def get(self, number):
-        return 20.0 if number == cv2.CAP_PROP_FPS else 0.0
+        values = {cv2.CAP_PROP_FRAME_WIDTH: 128, cv2.CAP_PROP_FRAME_HEIGHT: 96}
+        return 20.0 if number == cv2.CAP_PROP_FPS else values.get(number, 0.0)
 
     def read(self):
         self.num_reads += 1
@@ -365,7 +459,9 @@ def test_camera_is_followed_until_the_window_is_closed(tmp_path, monkeypatch):
                 return False
         return True
 
-    finding = find([camera_source(0), camera_source(1)], tmp_path / "out", follow=look)
+    finding = find(
+        [camera_source(0), camera_source(1)], tmp_path / "out", follow=look, is_shown=True
+    )
     monkeypatch.undo()
     assert finding.failures == []
     assert len(cameras) == 1
@@ -375,7 +471,11 @@ def test_camera_is_followed_until_the_window_is_closed(tmp_path, monkeypatch):
     assert fps == 20 and len(frames) >= 1
 
 
-def test_memory_holds_a_few_frames_of_a_long_video(clip, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("batch_size", "most_bytes"), [(2, 1 << 28), (64, 2 * 3 * 96 * 128)])
+def test_memory_holds_a_few_frames_of_a_long_video(
+    clip, tmp_path, monkeypatch, batch_size, most_bytes
+):
+    monkeypatch.setattr(face_finding, "_MOST_BYTES", most_bytes)
     cameras = []
     monkeypatch.setattr(cv2, "VideoCapture", lambda n: cameras.append(FakeCamera(n)) or cameras[-1])
 
@@ -387,5 +487,5 @@ def test_memory_holds_a_few_frames_of_a_long_video(clip, tmp_path, monkeypatch):
                 return False
         return True
 
-    finding = find(clip, tmp_path / "out", follow=look, is_written=False)
+    finding = find(clip, tmp_path / "out", follow=look, is_written=False, batch_size=batch_size)
     assert finding.failures == []

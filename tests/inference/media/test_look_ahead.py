@@ -33,6 +33,24 @@ def test_items_are_taken_only_a_few_ahead():
     results.close()
 
 
+def test_costly_items_are_taken_one_by_one():
+    taken = []
+
+    def items():
+        for item in (1, 1, 1, 9, 1, 1, 1):
+            taken.append(item)
+            yield item
+
+    results = map_ahead(
+        lambda item: item, items(), workers=2, ahead=9, cost=lambda item: item, max_cost=3
+    )
+    numbers = []
+    for _ in results:
+        numbers.append(len(taken))
+    # The costly one is taken, and then what is there is used up before another.
+    assert numbers == [4, 4, 4, 4, 7, 7, 7]
+
+
 def test_work_is_done_while_the_consumer_is_busy():
     begun = threading.Event()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ from pycocotools.coco import COCO
 
 from df2s2_d2.evaluation import read_detections
 from df2s2_d2.inference.media.frames import Frame
-from df2s2_d2.inference.media.result_files import FORMATS, JsonArrayFile, ResultFiles
+from df2s2_d2.inference.media.result_files import (
+    FORMATS,
+    JsonArrayFile,
+    ResultFiles,
+    UnwritableResults,
+)
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
 FACES = instances(
@@ -147,12 +153,45 @@ def test_half_an_item_is_removed_at_the_end(tmp_path):
     assert read_json(tmp_path / "a.json") == [{"a": 1}]
 
 
-def test_unsound_numbers_are_refused_and_leave_the_file_whole(tmp_path):
-    with ResultFiles(tmp_path, ["json"]) as results:
-        results.add(image_frame(), FACES)
-        with pytest.raises(ValueError):
-            results.add(image_frame(), instances([[0, 0, float("nan"), 1]], [0.5]))
+def test_unsound_numbers_are_in_none_of_the_files(tmp_path):
+    with ResultFiles(tmp_path, ["csv", "wider", "coco", "json"]) as results:
+        results.add(image_frame("a.png"), FACES)
+        with pytest.raises(ValueError, match="not finite"):
+            results.add(image_frame("b.png"), instances([[0, 0, float("nan"), 1]], [0.5]))
     assert len(read_json(tmp_path / "detections.json")) == 1
+    assert len(read_json(tmp_path / "coco_images.json")["images"]) == 1
+    assert len(read_csv(tmp_path / "detections.csv")) == results.num_faces == 2
+    assert list(read_detections(tmp_path / "wider")) == ["photos/a"]
+
+
+@pytest.fixture
+def room():
+    """Function that limits the size of the files that are written."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("name", ["json", "csv", "coco"])
+def test_files_are_whole_after_there_was_no_more_room(tmp_path, room, name):
+    results = ResultFiles(tmp_path, [name])
+    room(1000)
+    added = 0
+    with pytest.raises(UnwritableResults, match=r"^The results end before /photos/\d+\.png: "):
+        while added < 100:
+            results.add(image_frame(f"{added}.png"), FACES)
+            added += 1
+    results.close()
+    room(resource.RLIM_INFINITY)
+    assert added > 1 and results.num_faces == 2 * added
+    if name == "json":
+        assert len(read_json(tmp_path / "detections.json")) == added
+    elif name == "csv":
+        rows = read_csv(tmp_path / "detections.csv")
+        assert len(rows) == 2 * added and all(float(row["score"]) >= 0.4 for row in rows)
+    else:
+        assert len(read_json(tmp_path / "coco.json")) == 2 * added
+        assert len(read_json(tmp_path / "coco_images.json")["images"]) >= added
 
 
 # WIDER FACE
@@ -211,13 +250,30 @@ def coco_ground_truth(tmp_path):
 
 
 def test_ids_are_those_of_the_ground_truth(tmp_path, found, coco_ground_truth, caplog):
-    save(tmp_path, [*found, found[1]], ["coco"], coco_ground_truth=coco_ground_truth)
+    save(tmp_path, found, ["coco"], coco_ground_truth=coco_ground_truth)
     images = read_json(tmp_path / "coco_images.json")["images"]
-    assert [image["id"] for image in images] == [70, "x", "x"]
+    assert [image["id"] for image in images] == [70, "x"]
     (message,) = caplog.messages
     assert message == f"coco.json leaves out 2 images that {coco_ground_truth} does not list"
     results = COCO(str(coco_ground_truth)).loadRes(str(tmp_path / "coco.json"))
     assert len(results.getAnnIds(imgIds=[70], catIds=[5])) == 2
+
+
+def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
+    frames = [image_frame("b.png", f"/photos/{folder}") for folder in ("val", "train")]
+    save(
+        tmp_path,
+        [(frame, FACES) for frame in frames],
+        ["coco", "json"],
+        coco_ground_truth=coco_ground_truth,
+    )
+    (image,) = read_json(tmp_path / "coco_images.json")["images"]
+    assert (image["id"], image["file_name"]) == (70, "/photos/val/b.png")
+    assert len(read_json(tmp_path / "coco.json")) == 2
+    assert len(read_json(tmp_path / "detections.json")) == 2
+    (message,) = caplog.messages
+    assert message.startswith("coco.json leaves out 1 images for whose ids it has others")
+    assert "/photos/train/b.png for that of /photos/val/b.png" in message
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"images": [{"id": 1}]}', '{"images": []}'])

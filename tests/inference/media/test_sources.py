@@ -35,6 +35,19 @@ def test_folder_stands_for_all_images_and_videos_below_it(tree):
     assert paths("in") == ["in/a.jpg", "in/b/c/three.jpeg", "in/b/two.PNG", "in/clip.MOV"]
 
 
+def test_photographs_of_all_usual_formats_are_found(tree):
+    found = ["in/a.GIF", "in/b.jfif", "in/c.heic", "in/d.avif", "in/e.pgm", "in/f.jp2"]
+    tree(*found, "in/g.pdf", "in/h.eps", "in/i.svg", "in/j.py")
+    assert paths("in") == found
+
+
+def test_programs_are_no_videos_unless_they_are_named(tree):
+    tree("in/main.ts", "in/clip.mp4")
+    assert paths("in") == paths("in/*") == ["in/clip.mp4"]
+    (source,) = find_sources(["in/main.ts"])
+    assert (source.is_video, str(source.name)) == (True, "main.mp4")
+
+
 def test_file_is_taken_whatever_its_suffix(tree):
     tree("odd.name", "plain")
     assert paths("odd.name", "plain") == ["odd.name", "plain"]
@@ -121,10 +134,11 @@ def test_like_names_get_numbers_that_no_other_name_has(tree):
 
 
 def test_names_end_in_what_can_be_written(tree):
-    tree("a.avi", "a.mp4", "a.TIFF", "a.gif", "a")
-    assert names("a.TIFF", "a.gif", "a", "a.avi", "a.mp4") == [
+    tree("a.avi", "a.mp4", "a.TIFF", "a.gif", "a.jfif", "a")
+    assert names("a.TIFF", "a.gif", "a.jfif", "a", "a.avi", "a.mp4") == [
         "a.TIFF",
         "a.gif.jpg",
+        "a.jfif.jpg",
         "a.jpg",
         "a.mp4",
         "a_2.mp4",

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 import pytest
 
-from df2s2_d2.inference.media.sources import camera_source, find_sources
+from df2s2_d2.inference.media.sources import Source, camera_source, find_sources
 from df2s2_d2.inference.media.video import DEFAULT_FPS, Video
 from tests.inference.media.scenes import moving_face, scene, write_video
 
@@ -36,7 +37,7 @@ def test_frames_come_with_number_and_time_in_rgb(tmp_path, name, codec):
 def test_rate_and_length_are_told(tmp_path):
     write_video(tmp_path / "a.mp4", moving_face(7), fps=12.5)
     with Video(find_sources([str(tmp_path)])[0]) as video:
-        assert (video.fps, video.num_frames) == (12.5, 7)
+        assert (video.fps, video.num_frames, video.frame_bytes) == (12.5, 7, 3 * 96 * 128)
 
 
 def test_video_that_breaks_off_gives_its_frames_and_says_so(tmp_path):
@@ -64,11 +65,19 @@ def test_vanished_video_is_named(tmp_path):
         Video(source)
 
 
-class FakeCapture:
-    """Stands for cv2.VideoCapture."""
+def test_name_that_is_not_utf8_is_refused():
+    """OpenCV would end the process."""
+    source = Source(Path(os.fsdecode(b"/videos/clip_\xff.mp4")), PurePosixPath("clip.mp4"))
+    with pytest.raises(OSError, match="/videos/clip_\ufffd.mp4 is not UTF-8, .*: rename it$"):
+        Video(source)
 
-    def __init__(self, images: list[np.ndarray], **properties: float):
+
+class FakeCapture:
+    """Stands for cv2.VideoCapture; gives the times of the frames one after the other."""
+
+    def __init__(self, images: list[np.ndarray], times=(), **properties: float):
         self.images = list(images)
+        self.times = list(times)
         self.properties = properties
         self.is_released = False
 
@@ -79,6 +88,8 @@ class FakeCapture:
         return True
 
     def get(self, number: int) -> float:
+        if number == cv2.CAP_PROP_POS_MSEC and self.times:
+            return 1000 * self.times.pop(0)
         names = {cv2.CAP_PROP_FPS: "fps", cv2.CAP_PROP_FRAME_COUNT: "count"}
         return self.properties.get(names.get(number, ""), 0.0)
 
@@ -104,6 +115,26 @@ def test_video_of_unknown_length_ends_without_a_report(tmp_path, monkeypatch):
     frames, reports = read(path)
     assert (len(frames), reports) == (3, [])
     assert fake.is_released
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([0, 0.1, 0.7, 0.75], [0, 0.1, 0.7, 0.75]),
+        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),
+        ([0, 0.2, 0.1, 0.4], [0, 0.2, 0.3, 0.4]),
+        ([0, 1e9, 0.3, -5], [0, 0.1, 0.3, 0.4]),
+    ],
+    ids=["variable", "unknown", "backwards", "far off"],
+)
+def test_times_are_those_of_the_file_unless_they_cannot_be_true(
+    tmp_path, monkeypatch, told, expected
+):
+    path = write_video(tmp_path / "a.mp4", moving_face(2))
+    fake = FakeCapture([scene()] * len(told), told, fps=10)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: fake)
+    frames, _ = read(path)
+    assert [frame.time for frame in frames] == pytest.approx(expected)
 
 
 def test_camera_gives_frames_with_the_time_that_passes(monkeypatch):

@@ -49,7 +49,7 @@ def test_size_that_no_video_has_is_refused(tmp_path):
 
 def test_pictures_of_a_slow_camera_are_seen_at_their_times(tmp_path):
     images = [scene((x, 10, x + 20, 30)) for x in (0, 40, 80)]
-    record(tmp_path / "a.mp4", images, fps=10, times=[0.0, 0.5, 0.75], keeps_pace=True)
+    record(tmp_path / "a.mp4", images, fps=10, times=[0.0, 0.5, 0.75])
     found, _ = read_video(tmp_path / "a.mp4")
     # At 0.5 s the first picture was due five times.
     columns = [int(np.flatnonzero(picture[20, :, 0] > 150)[0]) // 40 for picture in found]
@@ -59,8 +59,25 @@ def test_pictures_of_a_slow_camera_are_seen_at_their_times(tmp_path):
 
 
 def test_pictures_of_a_fast_camera_are_left_out(tmp_path):
-    record(tmp_path / "a.mp4", [scene()] * 20, times=np.arange(20) / 40, keeps_pace=True)
-    assert 5 <= len(read_video(tmp_path / "a.mp4")[0]) <= 6
+    record(tmp_path / "a.mp4", [scene()] * 20, times=np.arange(20) / 40)
+    assert 5 <= len(read_video(tmp_path / "a.mp4")[0]) <= 7
+
+
+@pytest.mark.parametrize(
+    "shift", [0.0, 1 / 30, "jitter"], ids=["exact", "counted from the second", "jitter"]
+)
+def test_constant_rate_keeps_exactly_its_pictures(tmp_path, shift):
+    if shift == "jitter":
+        shift = np.random.default_rng(0).uniform(-0.03, 0.03, 200)
+    record(tmp_path / "a.mp4", [scene()] * 200, fps=30, times=np.arange(200) / 30 + shift)
+    assert len(read_video(tmp_path / "a.mp4")[0]) == 200
+
+
+def test_name_that_is_not_utf8_is_refused(tmp_path):
+    """OpenCV would end the process."""
+    path = tmp_path / os.fsdecode(b"found_\xff") / "a.mp4"
+    with pytest.raises(OSError, match="found_\ufffd/a.mp4 is not UTF-8, .*: rename it$"):
+        record(path, [scene()])
 
 
 def test_nothing_is_written_without_a_picture(tmp_path):
@@ -97,6 +114,13 @@ def test_sound_is_taken_over_without_recompression(tmp_path, fake_ffmpeg):
     options = " ".join(arguments.read_text().split())
     assert f"-i file:{tmp_path}/out.mp4 -i file:{tmp_path}/original.mp4" in options
     assert "-c copy -t 0.500" in options
+
+
+def test_files_beside_the_video_stay_while_it_gets_its_sound(tmp_path, fake_ffmpeg):
+    fake_ffmpeg('for last; do :; done; printf "with sound" > "${last#file:}"')
+    (tmp_path / "out.with_sound.mp4").write_text("another's")
+    record(tmp_path / "out.mp4", moving_face(2), sound_of=tmp_path / "original.mp4")
+    assert (tmp_path / "out.with_sound.mp4").read_text() == "another's"
 
 
 def test_video_stays_if_its_sound_cannot_be_taken_over(tmp_path, fake_ffmpeg, caplog):
