@@ -9,6 +9,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+# Images are looked at in chunks of so many full batches, so that those of one size meet.
+BATCHES_TOGETHER = 4
+
 
 def padded_size(size: tuple[int, int], divisor: int) -> tuple[int, int]:
     """Height and width after padding to multiples of ``divisor``."""

@@ -18,7 +18,7 @@ from df2s2_d2.config import load_config, merge_overrides
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.fast_path import optimize
-from df2s2_d2.inference.image_batches import batches, chunks, padded_size
+from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks, padded_size
 from df2s2_d2.inference.image_input import ImageLike, as_image
 from df2s2_d2.inference.scale_choice import ScaleChoice
 from df2s2_d2.inference.trained_weights import (
@@ -31,9 +31,6 @@ from df2s2_d2.modeling.image_scales import ImageScale
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
 
 _IMAGE_FORMATS = ("BGR", "RGB")
-
-# Images are read ahead for so many full batches, so that those of one size meet.
-_BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,8 @@ class Predictor:
         prepared = (self._prepare(index, image) for index, image in enumerate(images))
         for chunk in chunks(
             ((item, item.image[0].numel()) for item in prepared),
-            max_items=_BATCHES_AHEAD * self.batch_size,
-            max_cost=_BATCHES_AHEAD * self.choice.max_pixels,
+            max_items=BATCHES_TOGETHER * self.batch_size,
+            max_cost=BATCHES_TOGETHER * self.choice.max_pixels,
         ):
             yield from self._detect(chunk)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from detectron2.structures import Instances
 
-from df2s2_d2.inference.image_batches import chunks
+from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, chunks
 from df2s2_d2.inference.media.frames import Frame, image_bytes, read_frame
 from df2s2_d2.inference.media.look_ahead import iterate_ahead, map_ahead
 from df2s2_d2.inference.media.pictures import Pictures
@@ -17,8 +17,6 @@ from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video import Video
 
-# Images go to the predictor in so many batches at once, so that those of one size meet.
-_BATCHES_TOGETHER = 4
 # Bytes of images that are read ahead, go to the predictor at once, or wait to be written, whatever
 # their number; each time one image may be more.
 _MOST_BYTES = 1 << 28
@@ -114,7 +112,7 @@ class FaceFinding:
             )
             stack.enter_context(contextlib.closing(read))
             frames = (frame for frame in read if frame is not None)
-            detected = self._detect(frames, _BATCHES_TOGETHER * self._batch_size)
+            detected = self._detect(frames, BATCHES_TOGETHER * self._batch_size)
             written = map_ahead(
                 self._write_image,
                 detected,
