@@ -362,8 +362,8 @@ def find_faces(cfg: CfgNode, args: argparse.Namespace) -> int:
         looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
         print(
             f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
-            f"{results.num_faces:,} faces with a score above {args.write_threshold:g}, "
-            f"{finding.num_shown:,} above {args.threshold:g}, "
+            f"{finding.num_shown:,} faces with a score above {args.threshold:g}, "
+            f"{results.num_faces:,} candidates above {args.write_threshold:g}, "
             f"in {time.monotonic() - started:.0f} s -> {as_utf8(args.output)}"
         )
         for failure in finding.failures:
