@@ -13,12 +13,6 @@ Item = TypeVar("Item")
 BATCHES_TOGETHER = 4
 
 
-def padded_size(size: tuple[int, int], divisor: int) -> tuple[int, int]:
-    """Height and width after padding to multiples of ``divisor``."""
-    height, width = (math.ceil(side / divisor) * divisor for side in size)
-    return height, width
-
-
 def batches(sizes: list[tuple[int, int]], max_images: int, max_pixels: int) -> Iterator[list[int]]:
     """Group images of equal size.
 

@@ -18,7 +18,7 @@ from df2s2_d2.config import load_config, merge_overrides
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.fast_path import optimize
-from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks, padded_size
+from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks
 from df2s2_d2.inference.image_input import ImageLike, as_image
 from df2s2_d2.inference.scale_choice import ScaleChoice
 from df2s2_d2.inference.trained_weights import (
@@ -29,6 +29,7 @@ from df2s2_d2.inference.trained_weights import (
 from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
 from df2s2_d2.modeling.image_scales import ImageScale
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
+from df2s2_d2.modeling.tiling import padded_size
 
 _IMAGE_FORMATS = ("BGR", "RGB")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from df2s2_d2.modeling.postprocessing import nonempty
+
 
 @dataclass(frozen=True)
 class GroundTruth:
@@ -44,7 +46,7 @@ class GroundTruth:
         faces = [inputs["instances"].gt_boxes.tensor for inputs in batched_inputs]
         regions = [inputs.get("ignore_regions", torch.zeros(0, 4)) for inputs in batched_inputs]
         # A box without an area has no overlap with any anchor and would have no best one.
-        faces, regions = ([box[_has_area(box)] for box in boxes] for boxes in (faces, regions))
+        faces, regions = ([box[nonempty(box)] for box in boxes] for boxes in (faces, regions))
         return cls(
             *(
                 to_device(tensor, device)
@@ -55,10 +57,6 @@ class GroundTruth:
                 )
             )
         )
-
-
-def _has_area(boxes: Tensor) -> Tensor:
-    return ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
 
 
 def _concatenate(boxes_per_image: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,12 @@ from torch import Tensor
 _MARGIN = 1 / 8
 
 
+def padded_size(size: tuple[int, int], divisor: int) -> tuple[int, int]:
+    """Height and width after padding to multiples of ``divisor``."""
+    height, width = (math.ceil(side / divisor) * divisor for side in size)
+    return height, width
+
+
 class Tiles:
     """Tiles of an image; neighbours overlap.
 
@@ -34,7 +40,7 @@ class Tiles:
     def __init__(self, image_size: tuple[int, int], max_pixels: int, overlap: int, divisor: int):
         self.image_size = image_size
         self.overlap = overlap
-        height, width = (math.ceil(side / divisor) * divisor for side in image_size)
+        height, width = padded_size(image_size, divisor)
         if height * width > max_pixels:
             shortest = math.isqrt(max_pixels) // divisor * divisor
             if shortest < overlap + divisor:
@@ -56,7 +62,7 @@ class Tiles:
 
     def _spans(self, side: int, longest: int, divisor: int) -> Tensor:
         """Start and end of the tiles along one side of the image, (n, 2)."""
-        padded, overlap = (math.ceil(part / divisor) * divisor for part in (side, self.overlap))
+        padded, overlap = padded_size((side, self.overlap), divisor)
         if padded <= longest:
             return torch.tensor([[0, side]])
         count = math.ceil((padded - overlap) / (longest - overlap))

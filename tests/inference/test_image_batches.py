@@ -4,13 +4,7 @@ import itertools
 
 import pytest
 
-from df2s2_d2.inference.image_batches import batches, chunks, padded_size
-
-
-def test_sides_are_padded_to_multiples():
-    assert padded_size((1, 128), 128) == (128, 128)
-    assert padded_size((129, 700), 128) == (256, 768)
-    assert padded_size((5, 7), 1) == (5, 7)
+from df2s2_d2.inference.image_batches import batches, chunks
 
 
 def test_images_of_equal_size_meet_in_batches():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from df2s2_d2.modeling.tiling import Tiles
+from df2s2_d2.modeling.tiling import Tiles, padded_size
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,9 @@ def test_what_every_tile_cuts_is_kept_on_demand():
     half = torch.tensor([[left, 50.0, left + 20.0, 90.0]])
     assert tiles.selects(half, 0, keep_cut=True).all()
     assert not tiles.selects(half, 1, keep_cut=True).any()
+
+
+def test_sides_are_padded_to_multiples():
+    assert padded_size((1, 128), 128) == (128, 128)
+    assert padded_size((129, 700), 128) == (256, 768)
+    assert padded_size((5, 7), 1) == (5, 7)
