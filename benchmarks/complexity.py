@@ -22,8 +22,6 @@ from df2s2_d2 import load_config
 from df2s2_d2.modeling import FaceDetector
 
 ROOT = Path(__file__).resolve().parent.parent
-# Parts that exist while training only.
-TRAINING_ONLY = ("first_shot.", "head.head.mask_logits.")
 
 
 class InferenceNetwork(nn.Module):
@@ -61,6 +59,11 @@ def count_macs(detector: FaceDetector, height: int, width: int) -> int:
         return int(analysis.total())
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Numbers in all parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def measure(config: Path, height: int, width: int) -> dict[str, Any]:
     """Counts of one config.
 
@@ -69,12 +72,12 @@ def measure(config: Path, height: int, width: int) -> dict[str, Any]:
     """
     cfg = load_config(str(config), ["MODEL.DEVICE", "cpu"])
     detector = build_model(cfg)
-    sizes = {name: parameter.numel() for name, parameter in detector.named_parameters()}
-    at_inference = [n for name, n in sizes.items() if not name.startswith(TRAINING_ONLY)]
+    parameters = count_parameters(detector)
+    detector.drop_training_parts()
     return {
         "config": config.resolve().with_suffix("").as_posix().rpartition("/configs/")[2],
-        "parameters": sum(sizes.values()),
-        "inference_parameters": sum(at_inference),
+        "parameters": parameters,
+        "inference_parameters": count_parameters(detector),
         "macs": count_macs(detector, height, width),
     }
 
