@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -100,27 +101,15 @@ class FaceFinding:
                 self.failures.append(f"{video.path}: {_reason(error)}")
 
     def _run_images(self, sources: Sequence[Source]) -> bool:
-        ahead = self._batch_size
+        in_background = functools.partial(
+            map_ahead, workers=_THREADS, ahead=self._batch_size, max_cost=_MOST_BYTES
+        )
         with contextlib.ExitStack() as stack:
-            read = map_ahead(
-                self._read,
-                sources,
-                workers=_THREADS,
-                ahead=ahead,
-                cost=image_bytes,
-                max_cost=_MOST_BYTES,
-            )
+            read = in_background(self._read, sources, cost=image_bytes)
             stack.enter_context(contextlib.closing(read))
             frames = (frame for frame in read if frame is not None)
             detected = self._detect(frames, BATCHES_TOGETHER * self._batch_size)
-            written = map_ahead(
-                self._write_image,
-                detected,
-                workers=_THREADS,
-                ahead=ahead,
-                cost=_found_bytes,
-                max_cost=_MOST_BYTES,
-            )
+            written = in_background(self._write_image, detected, cost=_found_bytes)
             stack.enter_context(contextlib.closing(written))
             return self._follow(written, name="images", unit="image", total=len(sources))
 
