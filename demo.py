@@ -23,19 +23,12 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2
 import numpy as np
-import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
-from detectron2.data.detection_utils import convert_image_to_rgb
 from detectron2.modeling import build_model
-from torch import nn
 from tqdm import tqdm
 
-from df2s2_d2 import load_config
-from df2s2_d2.config import merge_overrides
-from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.hardware import usable_device
-from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.fast_path import PRECISIONS
 from df2s2_d2.inference.media import privacy, result_files
 from df2s2_d2.inference.media.face_finding import FaceFinding
@@ -51,8 +44,7 @@ from df2s2_d2.inference.media.sources import (
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file, load_trained
-from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.visualization import draw_weak_masks
+from df2s2_d2.training_masks import draw_training_masks
 
 EXAMPLES = """examples:
   python demo.py --weights model.pth --input photos/ 'more/**/*.jpg' clip.mp4 --output found/
@@ -67,56 +59,6 @@ EXAMPLES = """examples:
 THRESHOLD, HIDING_THRESHOLD = 0.5, 0.2
 WRITE_THRESHOLD = 0.01
 CROP_MARGIN = 0.3
-
-
-@torch.no_grad()
-def draw_training_masks(cfg: CfgNode, model: nn.Module, image_ids: list[str], output: Path) -> None:
-    """Write the weak masks, target and prediction, of training images after augmentation.
-
-    Args:
-        cfg: of the model.
-        model: a FaceDetector.
-        image_ids: "<event>/<image stem>" of images in DATASETS.TRAIN.
-        output: folder for the pictures.
-
-    Raises:
-        ValueError: if an image is not in the training set.
-    """
-    records = {r["image_id"]: r for name in cfg.DATASETS.TRAIN for r in DatasetCatalog.get(name)}
-    mapper = FaceDatasetMapper(cfg, is_train=True)
-    output.mkdir(parents=True, exist_ok=True)
-    for image_id in image_ids:
-        if image_id not in records:
-            example = next(iter(records))
-            raise ValueError(
-                f"{image_id!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
-                f"{example!r}"
-            )
-        inputs = [mapper(records[image_id])]
-        images = model.preprocess_image(inputs)
-        shot = model.shot
-        shot.train()  # the segmentation branch exists in training only
-        outputs = shot(model.backbone(images.tensor))
-        shot.eval()
-        ground_truth = GroundTruth.from_batch(inputs, images.image_sizes, model.device)
-        grids = shot.grids(outputs)
-        targets = shot.mask_targets(grids, shot.match(grids, ground_truth), ground_truth)
-        predicted = outputs.masks or [None] * len(grids)
-        padded = np.zeros((*images.tensor.shape[2:], 3), np.uint8)
-        image = convert_image_to_rgb(inputs[0]["image"].permute(1, 2, 0), cfg.INPUT.FORMAT)
-        padded[: image.shape[0], : image.shape[1]] = image
-        figure = draw_weak_masks(
-            padded,
-            ground_truth.faces.cpu().numpy(),
-            {
-                name: (
-                    target.mask[0].cpu().numpy(),
-                    None if logits is None else logits[0, 0].float().sigmoid().cpu().numpy(),
-                )
-                for name, target, logits in zip(shot.in_features, targets, predicted, strict=True)
-            },
-        )
-        figure.savefig(output / f"weak_masks_{image_id.replace('/', '_')}.png", dpi=110)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -297,10 +239,7 @@ def load_detector_config(args: argparse.Namespace) -> CfgNode:
     Raises:
         OSError, ValueError: if the config or the weights are missing or wrong.
     """
-    cfg = load_config(args.config_file) if args.config_file else config_of(args.weights)
-    if args.weights:
-        cfg.MODEL.WEIGHTS = args.weights
-    merge_overrides(cfg, args.opts)
+    cfg = named_config(args.weights, args.config_file, args.opts)
     if not cfg.MODEL.WEIGHTS:
         raise ValueError("no trained model is given: add --weights FILE")
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)

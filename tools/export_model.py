@@ -22,9 +22,8 @@ from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from tqdm import tqdm
 
-from df2s2_d2.config import load_config, merge_overrides
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.export import (
     SUFFIXES,
     Difference,
@@ -58,9 +57,7 @@ def load_detector(
         FileNotFoundError, ValueError: naming the file and what is wrong with it.
     """
     check_weights_file("--weights", weights)
-    cfg = load_config(config_file) if config_file else config_of(weights)
-    merge_overrides(cfg, overrides)
-    cfg = without_training_parts(cfg)
+    cfg = without_training_parts(named_config(weights, config_file, overrides))
     cfg.MODEL.DEVICE = "cpu"
     cfg.TEST.AUG.ENABLED = False  # A file looks at images in one size.
     detector = build_model(cfg).eval()

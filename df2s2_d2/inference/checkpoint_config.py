@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
-from df2s2_d2.config import parse_config
+from df2s2_d2.config import load_config, merge_overrides, parse_config
 from df2s2_d2.inference.trained_weights import check_weights_file, read_checkpoint
 
 # Where in a checkpoint the config lies.
@@ -43,4 +43,22 @@ def config_of(path: str) -> CfgNode:
         )
     cfg = parse_config(text, f"The config in {path}")
     cfg.MODEL.WEIGHTS = path
+    return cfg
+
+
+def named_config(weights: str | None, config_file: str | None, overrides: list[str]) -> CfgNode:
+    """The config that a command line names: of a file, or else the one the checkpoint carries.
+
+    Args:
+        weights: a checkpoint, which becomes MODEL.WEIGHTS; None leaves that to the config.
+        config_file: YAML; None for the config in ``weights``.
+        overrides: ``[key, value, ...]`` over it.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`config_of`, or naming what is wrong in the config.
+    """
+    cfg = load_config(config_file) if config_file else config_of(weights)
+    if weights:
+        cfg.MODEL.WEIGHTS = weights
+    merge_overrides(cfg, overrides)
     return cfg
