@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
-from torch import nn
+from torch import Tensor, nn
 
 # Parts that exist in training only: the first shot, and the mask branch of any head.
 _TRAINING_ONLY = re.compile(r"^first_shot\.|\.mask_logits\.")
+
+# Files of detectron2's and pycls' model zoos.
+_PICKLES = (".pkl", ".pyth")
 
 
 def check_weights_file(key: str, path: str) -> None:
@@ -26,32 +30,39 @@ def check_weights_file(key: str, path: str) -> None:
     Raises:
         FileNotFoundError, ValueError: what is wrong, and where.
     """
-    if path.endswith(".pkl") and not path.startswith("detectron2://"):
+    name, query, _ = path.partition("?")
+    if os.path.splitext(name)[1] in _PICKLES:
         raise ValueError(
-            f"{key} is {path!r}: pickles are not loaded, as they can run code; save the weights "
-            "with torch.save({'model': state_dict}, 'FILE.pth')"
+            f"{key} is {path!r}: pickles are not loaded, as they can run code; if you trust the "
+            "file, save its weights with torch.save({'model': state_dict}, 'FILE.pth')"
         )
     if path and "://" not in path and not os.path.isfile(path):
         raise FileNotFoundError(
             f"{key} is {path!r}, but there is no such file: give the path of a trained model"
         )
+    if query and not os.path.isfile(path):
+        raise ValueError(f"{key} is {path!r}: give the address without what follows the '?'")
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
+def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
     """Read a checkpoint, or a state dict alone; the file cannot run code.
 
     Args:
-        path: of a file that ``torch.save`` wrote; its tensors stay in it until they are used.
+        path: of a file that ``torch.save`` wrote.
+        mapped: whether tensors stay in the file until they are used.
 
     Raises:
+        OSError: if there is no such file, or it may not be read.
         ValueError: if it is something else.
     """
     path = PathManager.get_local_path(path)
     try:
         # Files of torch < 1.6 are no archives, and cannot be mapped.
         checkpoint = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path)
         )
+    except OSError:
+        raise
     except Exception as error:  # Unpickling raises whatever other files make it stumble over.
         raise ValueError(
             f"{path} is no checkpoint: expected tensors and plain values as torch.save writes them"
@@ -59,6 +70,60 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def weights_in(checkpoint: dict[str, Any], path: str) -> dict[str, Tensor]:
+    """The state dict in a checkpoint that was read from ``path``, which may be one itself.
+
+    Raises:
+        ValueError: if it holds something else.
+    """
+    weights = checkpoint.get("model", checkpoint)
+    if not isinstance(weights, dict):
+        raise ValueError(f"{path} is no checkpoint: its 'model' is a {type(weights).__name__}")
+    others = [
+        name
+        for name, value in weights.items()
+        if not (isinstance(name, str) and torch.is_tensor(value))
+    ]
+    if others:
+        raise ValueError(f"{path} is no checkpoint: its {others[0]!r} is no tensor")
+    return weights
+
+
+@dataclass(frozen=True)
+class WeightDifferences:
+    """Names of the tensors in which a file and a detector differ."""
+
+    missing: set[str]
+    unexpected: set[str]
+    reshaped: set[str]
+
+    @classmethod
+    def between(cls, weights: dict[str, Tensor], model: nn.Module) -> WeightDifferences:
+        """Compare the state dict of a file with that of a detector."""
+        expected = model.state_dict()
+        common = expected.keys() & weights.keys()
+        return cls(
+            missing=expected.keys() - weights.keys(),
+            unexpected=weights.keys() - expected.keys(),
+            reshaped={name for name in common if expected[name].shape != weights[name].shape},
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.reshaped)
+
+    def __str__(self) -> str:
+        parts = {
+            "it lacks": self.missing,
+            "there is no place for": self.unexpected,
+            "other shapes have": self.reshaped,
+        }
+        return "; ".join(f"{what} {_some(names)}" for what, names in parts.items() if names)
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def without_training_parts(cfg: CfgNode) -> CfgNode:
@@ -83,33 +148,48 @@ def load_trained(model: nn.Module, path: str) -> None:
     Raises:
         ValueError: if the file is no checkpoint, or not of this detector; names some weights.
     """
-    checkpoint = read_checkpoint(path)
-    weights = checkpoint.get("model", checkpoint)
-    if not isinstance(weights, dict):
-        raise ValueError(f"{path} is no checkpoint: its 'model' is a {type(weights).__name__}")
+    weights = weights_in(read_checkpoint(path), path)
     expected = model.state_dict()
     weights = {
         name: value
         for name, value in weights.items()
         if name in expected or not _TRAINING_ONLY.search(name)
     }
-    differences = {
-        "it lacks": expected.keys() - weights.keys(),
-        "there is no place for": weights.keys() - expected.keys(),
-        "other shapes have": {
-            name
-            for name in expected.keys() & weights.keys()
-            if expected[name].shape != weights[name].shape
-        },
-    }
-    if any(differences.values()):
-        found = "; ".join(
-            f"{what} {', '.join(sorted(names)[:3])}" + (", ..." if len(names) > 3 else "")
-            for what, names in differences.items()
-            if names
-        )
+    differences = WeightDifferences.between(weights, model)
+    if differences:
         raise ValueError(
-            f"The weights in {path} are not of the detector that the config describes ({found}): "
-            "give the config that they were trained by"
+            f"The weights in {path} are not of the detector that the config describes "
+            f"({differences}): give the config that they were trained by"
         )
     model.load_state_dict(weights)
+
+
+def load_matching(model: nn.Module, path: str) -> str:
+    """Load the weights of a file that a detector has a place for, to start training from them.
+
+    Args:
+        model: the detector.
+        path: a checkpoint or a state dict, such as of a backbone alone.
+
+    Returns:
+        How many tensors were loaded, and which were not.
+
+    Raises:
+        OSError, ValueError: if the file is no checkpoint, or not one tensor fits the detector.
+    """
+    weights = weights_in(read_checkpoint(path), path)
+    differences = WeightDifferences.between(weights, model)
+    matching = {
+        name: value
+        for name, value in weights.items()
+        if name not in differences.unexpected | differences.reshaped
+    }
+    if not matching:
+        raise ValueError(
+            f"Not one tensor of {path} fits the detector that the config describes "
+            f"({differences}): for ImageNet weights of the bottom-up network alone set "
+            "MODEL.BOTTOM_UP.WEIGHTS instead"
+        )
+    model.load_state_dict(matching, strict=False)
+    found = f"{len(matching)} of the detector's {len(model.state_dict())} tensors"
+    return f"Loaded {found} from {path}" + (f" ({differences})" if differences else "")
