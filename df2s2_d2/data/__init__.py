@@ -7,12 +7,14 @@ from df2s2_d2.data.augmentation import (
 )
 from df2s2_d2.data.dataset_mapper import FaceDatasetMapper
 from df2s2_d2.data.datasets import register_fddb, register_wider_face
+from df2s2_d2.data.train_loader import build_train_loader
 
 __all__ = [
     "FaceDatasetMapper",
     "PhotometricDistortion",
     "RandomSquareCrop",
     "build_augmentations",
+    "build_train_loader",
     "register_fddb",
     "register_wider_face",
 ]

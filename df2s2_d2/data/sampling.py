@@ -1,0 +1,147 @@
+"""Which training images make up which batch: an endless order that can be entered anywhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data.samplers import RepeatFactorTrainingSampler
+from torch import Tensor
+from torch.utils.data import Sampler
+
+
+class Sample(NamedTuple):
+    """An image in the endless order."""
+
+    index: int
+    # Of the run, and the place in the order: together they determine every random decision.
+    seed: int
+    position: int
+
+
+class TrainingBatches(Sampler[list[Sample]]):
+    """Batches of one process, for ``DataLoader(batch_sampler=...)``.
+
+    The order is one of all processes together and depends on the seed alone, so a run may go on
+    with another number of them. What was trained on is skipped by counting batches.
+    """
+
+    def __init__(
+        self,
+        factors: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        groups: Sequence[int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """
+        Args:
+            factors: how often an epoch shows each image, see :func:`sample_order`.
+            batch_size: images of all processes together.
+            seed: of the order and of the augmentations, at least 0.
+            groups: of each image; a batch holds images of one group. None = there are none.
+            rank, world_size: which share of each batch to give.
+
+        Raises:
+            ValueError: if the processes cannot have equal shares.
+        """
+        if batch_size < 1 or batch_size % world_size:
+            raise ValueError(
+                f"SOLVER.IMS_PER_BATCH is {batch_size}: give a multiple of the number of "
+                f"processes, {world_size}"
+            )
+        self.batch_size = batch_size
+        self.seed = seed
+        # Batches of all processes that come before the first of the next iteration over this.
+        self.first_batch = 0
+        self._factors = factors
+        self._groups = groups
+        self._share = slice(rank, None, world_size)
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        for batch in islice(self._whole_batches(), self.first_batch, None):
+            yield [Sample(index, self.seed, position) for index, position in batch[self._share]]
+
+    def _whole_batches(self) -> Iterator[list[tuple[int, int]]]:
+        waiting = defaultdict(list)
+        for position, index in enumerate(sample_order(self._factors, self.seed)):
+            group = self._groups[index] if self._groups else 0
+            waiting[group].append((index, position))
+            if len(waiting[group]) == self.batch_size:
+                yield waiting.pop(group)
+
+
+def sample_order(factors: Tensor, seed: int) -> Iterator[int]:
+    """Indices of images, epoch after epoch, each in a random order.
+
+    Args:
+        factors: (N,) how often an epoch shows each image; fractions are a probability of once more.
+        seed: the order is a function of it.
+
+    Raises:
+        ValueError: if no image is ever shown.
+    """
+    if not (factors > 0).any():
+        raise ValueError("The training sampler shows no image: every repeat factor is 0")
+    generator = torch.Generator().manual_seed(seed)
+    indices = torch.arange(len(factors))
+    while True:
+        once_more = torch.rand(len(factors), generator=generator) < factors.frac()
+        epoch = indices.repeat_interleave(factors.long() + once_more)
+        yield from epoch[torch.randperm(len(epoch), generator=generator)].tolist()
+
+
+def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], seed: int) -> Tensor:
+    """How often an epoch shows each image, by DATALOADER.SAMPLER_TRAIN.
+
+    Args:
+        cfg: whose keys of DATALOADER, and DATASETS.TRAIN_REPEAT_FACTOR, are read.
+        data_sets: name -> images in detectron2's standard format.
+        seed: chooses the images of a random subset.
+
+    Returns:
+        (N,) float32, for the images of all data sets in their order.
+
+    Raises:
+        ValueError: if there is no such sampler, or no such data set.
+    """
+    counts = [len(images) for images in data_sets.values()]
+    name = cfg.DATALOADER.SAMPLER_TRAIN
+    if name == "TrainingSampler":
+        return torch.ones(sum(counts))
+    if name == "RandomSubsetTrainingSampler":
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(sum(counts), generator=generator)
+        return (order < int(sum(counts) * cfg.DATALOADER.RANDOM_SUBSET_RATIO)).float()
+    if name == "RepeatFactorTrainingSampler":
+        return _category_factors(cfg, [image for images in data_sets.values() for image in images])
+    if name in ("WeightedTrainingSampler", "WeightedCategoryTrainingSampler"):
+        given = dict(cfg.DATASETS.TRAIN_REPEAT_FACTOR)
+        if given.keys() - data_sets.keys():
+            raise ValueError(
+                f"DATASETS.TRAIN_REPEAT_FACTOR names {min(given.keys() - data_sets.keys())!r}, "
+                f"which DATASETS.TRAIN does not: it has {', '.join(data_sets)}"
+            )
+        weights = torch.tensor([float(given.get(name, 1)) for name in data_sets])
+        factors = weights.repeat_interleave(torch.tensor(counts))
+        if name == "WeightedTrainingSampler":
+            return factors
+        factors *= torch.cat([_category_factors(cfg, images) for images in data_sets.values()])
+        return factors / factors.min()
+    raise ValueError(
+        f"DATALOADER.SAMPLER_TRAIN is {name!r}: expected TrainingSampler, "
+        "RandomSubsetTrainingSampler, RepeatFactorTrainingSampler, WeightedTrainingSampler or "
+        "WeightedCategoryTrainingSampler"
+    )
+
+
+def _category_factors(cfg: CfgNode, images: list[dict[str, Any]]) -> Tensor:
+    return RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
+        images, cfg.DATALOADER.REPEAT_THRESHOLD, sqrt=cfg.DATALOADER.REPEAT_SQRT
+    )

@@ -1,0 +1,112 @@
+"""The loader of training images, whose every batch is a function of the seed and its number."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetFromList, get_detection_dataset_dicts
+from detectron2.data.build import trivial_batch_collator
+from detectron2.data.detection_utils import check_metadata_consistency
+from detectron2.utils import comm
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from df2s2_d2.data.sampling import Sample, TrainingBatches, repeat_factors
+from df2s2_d2.data.seeding import seed_random, seeded_random
+
+logger = logging.getLogger(__name__)
+
+# Images in a row that a mapper may pass over.
+_MAX_PASSED_OVER = 100
+
+Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class MappedSamples(Dataset):
+    """Training images as the model reads them, by their place in the endless order.
+
+    What a mapper draws from Python's, NumPy's and torch's generators depends on the seed and the
+    place alone: not on the process that runs it, nor on what was loaded before.
+    """
+
+    def __init__(self, images: Sequence[dict[str, Any]], mapper: Mapper) -> None:
+        """
+        Args:
+            images: in detectron2's standard format.
+            mapper: makes of one what the model reads, or None: then a random other one is taken.
+        """
+        self._images = images
+        self._mapper = mapper
+
+    def __getitem__(self, sample: Sample) -> dict[str, Any]:
+        index, *purpose = sample
+        if get_worker_info() is None:
+            # In the process of the training, whose generators are not the loader's.
+            with seeded_random(*purpose):
+                return self._map(index)
+        seed_random(*purpose)
+        return self._map(index)
+
+    def _map(self, index: int) -> dict[str, Any]:
+        for _ in range(_MAX_PASSED_OVER):
+            mapped = self._mapper(self._images[index])
+            if mapped is not None:
+                return mapped
+            index = np.random.randint(len(self._images))
+        raise ValueError(f"{_MAX_PASSED_OVER} training images in a row cannot be used")
+
+
+def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
+    """Build the endless loader of this process's share of the training batches.
+
+    With SEED < 0 the seed is random, the same in all processes. To go on with a run, change
+    ``seed`` and ``first_batch`` of the loader's ``batch_sampler``, a :class:`TrainingBatches`,
+    before the first batch is drawn.
+
+    Args:
+        cfg: the keys that detectron2's loader reads.
+        mapper: see :class:`MappedSamples`.
+
+    Raises:
+        ValueError: naming the key of ``cfg`` that is wrong.
+    """
+    names = cfg.DATASETS.TRAIN
+    data_sets = {
+        name: get_detection_dataset_dicts(
+            name, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
+        )
+        for name in names
+    }
+    with contextlib.suppress(AttributeError):  # not every data set names its classes
+        check_metadata_consistency("thing_classes", names)
+    images = [image for data_set in data_sets.values() for image in data_set]
+    seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
+    batches = TrainingBatches(
+        repeat_factors(cfg, data_sets, seed),
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        seed=seed,
+        groups=_orientations(images) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None,
+        rank=comm.get_rank(),
+        world_size=comm.get_world_size(),
+    )
+    return DataLoader(
+        MappedSamples(DatasetFromList(images, copy=False), mapper),
+        batch_sampler=batches,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        collate_fn=trivial_batch_collator,
+    )
+
+
+def _orientations(images: list[dict[str, Any]]) -> list[bool] | None:
+    """Whether each image is wide, so that tall and wide ones come in batches of their own."""
+    with contextlib.suppress(KeyError):
+        return [image["width"] > image["height"] for image in images]
+    logger.info(
+        "DATALOADER.ASPECT_RATIO_GROUPING is passed over: the annotations do not tell the sizes of "
+        "the images"
+    )
+    return None
