@@ -17,9 +17,11 @@ import sys
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, default_setup, launch
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 from df2s2_d2 import load_config
-from df2s2_d2.training import Trainer, check_inputs
+from df2s2_d2.training import SavingError, Trainer, check_inputs, check_start
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
@@ -27,10 +29,14 @@ def setup(args: argparse.Namespace) -> CfgNode:
     try:
         cfg = load_config(args.config_file, args.opts)
         check_inputs(cfg)
+        if not args.eval_only:
+            check_start(cfg, resume=args.resume)
     except (OSError, ValueError) as error:
         sys.exit(f"train_net.py: {error}")
     cfg.freeze()
     default_setup(cfg, args)
+    logger = setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2s2_d2")
+    logger.propagate = True
     return cfg
 
 
@@ -48,7 +54,10 @@ def main(args: argparse.Namespace):
         return Trainer.test(cfg, model)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
+    try:
+        return trainer.train()
+    except (FloatingPointError, SavingError) as error:
+        sys.exit(f"train_net.py: {error}")
 
 
 if __name__ == "__main__":

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import weakref
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import (
-    MetadataCatalog,
-    build_detection_test_loader,
-    build_detection_train_loader,
-)
+from detectron2.data import MetadataCatalog, build_detection_test_loader
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.evaluation import DatasetEvaluator
+from detectron2.solver import LRMultiplier
 from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, EventWriter, TensorboardXWriter
 from torch import nn
+from torch.utils.data import DataLoader
 
-from df2s2_d2.data import FaceDatasetMapper
+from df2s2_d2.data import FaceDatasetMapper, build_train_loader
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
 from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.modeling.backbone import load_pretrained
 from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
+from df2s2_d2.training.catch_up import CatchUp
+from df2s2_d2.training.checkpoints import RunCheckpointer
+from df2s2_d2.training.metrics_file import MetricsWriter
+from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
 from df2s2_d2.training.protocol import protocol_of
+from df2s2_d2.training.reproducible_steps import ReproducibleSteps
+from df2s2_d2.training.resume import (
+    adapt_optimizer_state,
+    check_length,
+    name_parameters,
+    set_step,
+    steps_done,
+)
+
+logger = logging.getLogger(__name__)
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
@@ -45,31 +61,81 @@ class Trainer(DefaultTrainer):
             cfg.defrost()
             cfg.SOLVER.AMP.ENABLED = False
         super().__init__(cfg)
-        self.checkpointer.add_checkpointable(CONFIG_KEY, CarriedConfig(cfg))
+        self.checkpointer = RunCheckpointer(
+            self._trainer.model,
+            cfg.OUTPUT_DIR,
+            save_to_disk=comm.is_main_process(),
+            trainer=weakref.proxy(self),
+            **{CONFIG_KEY: CarriedConfig(cfg)},
+        )
         if not on_cpu:
             # Reading losses makes the GPU wait, so they are read only when they are written.
             self._trainer.gather_metric_period = _WRITE_PERIOD
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         # After the last step the counter is one too high, and a longer run would skip a step.
         state["iteration"] = min(self.iter, self.max_iter - 1)
+        state["reference_world_size"] = self.cfg.SOLVER.REFERENCE_WORLD_SIZE
         return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a run stopped, by the schedule, rates and decays of this one's config."""
+        steps = steps_done(state, self.cfg)
+        inner = state["_trainer"]
+        inner = inner | {"optimizer": adapt_optimizer_state(self.optimizer, inner["optimizer"])}
+        state = state | {"iteration": steps - 1, "_trainer": inner}
+        if isinstance(self.scheduler, LRMultiplier):
+            # Its state would bring the rates of the run before back.
+            state["hooks"] = {k: v for k, v in state["hooks"].items() if k != "LRScheduler"}
+        super().load_state_dict(state)
+        set_step(self.scheduler, steps)
 
     def run_step(self) -> None:
         with self._autocast or contextlib.nullcontext():
             super().run_step()
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """As detectron2's; a run that starts anew first takes MODEL.BOTTOM_UP.WEIGHTS."""
-        path = self.cfg.MODEL.BOTTOM_UP.WEIGHTS
-        if path and not (resume and self.checkpointer.has_checkpoint()):
-            load_pretrained(self.checkpointer.model.backbone.bottom_up.network, path)
-        super().resume_or_load(resume)
+        """Go on from the newest checkpoint in OUTPUT_DIR that can be read, or start anew.
+
+        A run that starts anew takes MODEL.BOTTOM_UP.WEIGHTS, and over them MODEL.WEIGHTS.
+
+        Args:
+            resume: whether to go on, if there is a checkpoint.
+
+        Raises:
+            OSError, ValueError: naming the file and why the run cannot start from it.
+        """
+        # One process chooses for all of them.
+        path = self.checkpointer.get_checkpoint_file() if resume and comm.is_main_process() else ""
+        path = comm.all_gather(path)[0]
+        if path:
+            self.checkpointer.load(path)
+            self.start_iter = self.iter + 1
+            check_length(self.cfg, self.start_iter, path)
+            done = "all of them" if self.start_iter == self.max_iter else self.start_iter
+            logger.info(f"Going on from {path}: {done} of {self.max_iter} iterations are done")
+            return
+        if self.checkpointer.has_last_checkpoint():
+            logger.warning(
+                f"{self.cfg.OUTPUT_DIR} has checkpoints of another run: until this one saves its "
+                "first, --resume would go on from them"
+            )
+        if self.cfg.MODEL.BOTTOM_UP.WEIGHTS:
+            load_pretrained(
+                self.checkpointer.model.backbone.bottom_up.network, self.cfg.MODEL.BOTTOM_UP.WEIGHTS
+            )
+        self.checkpointer.load(self.cfg.MODEL.WEIGHTS, checkpointables=[])
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode):
-        return build_detection_train_loader(cfg, mapper=FaceDatasetMapper(cfg, is_train=True))
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        optimizer = super().build_optimizer(cfg, model)
+        name_parameters(optimizer, model)
+        return optimizer
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
+        return build_train_loader(cfg, FaceDatasetMapper(cfg, is_train=True))
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
@@ -98,27 +164,37 @@ class Trainer(DefaultTrainer):
             protocol=protocol_of(cfg),
         )
 
-    def build_hooks(self) -> list:
-        """detectron2's hooks with a best checkpoint after, and the periodic one behind, tests."""
-        all_hooks = super().build_hooks()
-        periodic = [h for h in all_hooks if isinstance(h, hooks.PeriodicCheckpointer)]
-        others = [h for h in all_hooks if h not in periodic]
-        after_eval = 1 + next(i for i, h in enumerate(others) if isinstance(h, hooks.EvalHook))
-        # The periodic checkpoint comes last, so that it knows of the best figure up to its step.
-        savers = periodic if comm.is_main_process() else []
-        if savers and self.cfg.DATASETS.TEST and self.cfg.TEST.EVAL_PERIOD > 0:
-            best = BestCheckpointer(
-                self.cfg.TEST.EVAL_PERIOD, self.checkpointer, self.cfg.TEST.BEST_METRIC
-            )
-            savers = [best, *savers]
-        return others[:after_eval] + savers + others[after_eval:]
+    def build_writers(self) -> list[EventWriter]:
+        folder = self.cfg.OUTPUT_DIR
+        return [
+            CommonMetricPrinter(self.max_iter),
+            MetricsWriter(os.path.join(folder, "metrics.json")),
+            TensorboardXWriter(folder),
+        ]
+
+    def build_hooks(self) -> list[hooks.HookBase]:
+        """detectron2's hooks, with this project's checkpoints before and the best one behind tests.
+
+        So what was trained is safe whatever becomes of a test.
+        """
+        solver, test = self.cfg.SOLVER, self.cfg.TEST
+        built = super().build_hooks()
+        built = [hook for hook in built if not isinstance(hook, hooks.PeriodicCheckpointer)]
+        at = next(i for i, hook in enumerate(built) if isinstance(hook, hooks.EvalHook))
+        period = test.EVAL_PERIOD if self.cfg.DATASETS.TEST else 0
+        latest, best = [], []
+        if comm.is_main_process():
+            latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]
+            best = [BestCheckpointer(test.BEST_METRIC)] if period > 0 else []
+        behind = [*built[at + 1 :], CatchUp(period, test.BEST_METRIC)]
+        return [ReproducibleSteps(), *built[:at], *latest, built[at], *best, *behind]
 
 
 def _cpu_autocast() -> contextlib.AbstractContextManager | None:
     """bfloat16 autocast where the processor is fast in it; elsewhere it would only be slower."""
     if multiplies_bfloat16_fast(torch.device("cpu")):
         return torch.autocast("cpu", dtype=torch.bfloat16)
-    logging.getLogger(__name__).warning(
+    logger.warning(
         "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed "
         "over"
     )
