@@ -96,6 +96,8 @@ def add_df2s2_config(cfg: CN) -> None:
     _add_test_config(cfg)
     # The figure, as metrics.json names it, whose best model is kept as model_best.pth.
     cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
+    # Share of the training images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" shows.
+    cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
     # Newest periodic checkpoints that are kept, 0 = all; model_best and model_final always are.
     cfg.SOLVER.CHECKPOINT_KEEP = 0
 

@@ -36,6 +36,14 @@ SMALLEST = {
     "SEED": 1,
 }
 
+# A network whose checkpoints are small too, with "__" for ".".
+NARROW = {
+    "MODEL__RESNETS__DEPTH": 50,
+    "MODEL__RESNETS__STEM_OUT_CHANNELS": 8,
+    "MODEL__RESNETS__RES2_OUT_CHANNELS": 16,
+    "MODEL__RESNETS__WIDTH_PER_GROUP": 4,
+}
+
 
 def smallest_config(config_file: str = SMALLEST_CONFIG, **overrides) -> CfgNode:
     """A config that trains in a fraction of a second an iteration.

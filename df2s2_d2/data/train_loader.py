@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetFromList, get_detection_dataset_dicts
 from detectron2.data.build import trivial_batch_collator
@@ -98,6 +99,8 @@ def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
         batch_sampler=batches,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=trivial_batch_collator,
+        # Else the loader's start would draw from the generator of the training.
+        generator=torch.Generator(),
     )
 
 

@@ -36,7 +36,7 @@ def check_start(cfg: CfgNode, resume: bool) -> None:
     if path:
         checkpoint = read_checkpoint(path)
         check_fit(model, weights_in(checkpoint, path), path)
-        check_length(cfg, steps_done(checkpoint["trainer"], cfg), path)
+        check_length(cfg, steps_done(checkpoint["trainer"], cfg))
     else:
         load_matching(model, cfg.MODEL.WEIGHTS)
 
@@ -56,15 +56,15 @@ def steps_done(state: dict[str, Any], cfg: CfgNode) -> int:
     return round(steps * before / after) if before and after else steps
 
 
-def check_length(cfg: CfgNode, steps: int, path: str) -> None:
+def check_length(cfg: CfgNode, steps: int) -> None:
     """Check that a run is not longer than it is to become.
 
     Raises:
-        ValueError: if the checkpoint ``path`` was saved after more than SOLVER.MAX_ITER steps.
+        ValueError: if its checkpoint was saved after more than SOLVER.MAX_ITER steps.
     """
     if steps > cfg.SOLVER.MAX_ITER:
         raise ValueError(
-            f"{path} was saved after {steps} iterations, but SOLVER.MAX_ITER is "
+            f"The run in {cfg.OUTPUT_DIR} has done {steps} iterations, but SOLVER.MAX_ITER is "
             f"{cfg.SOLVER.MAX_ITER}: there is nothing to train; raise it, or name another "
             "OUTPUT_DIR"
         )

@@ -82,6 +82,7 @@ class Trainer(DefaultTrainer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a run stopped, by the schedule, rates and decays of this one's config."""
         steps = steps_done(state, self.cfg)
+        check_length(self.cfg, steps)
         inner = state["_trainer"]
         inner = inner | {"optimizer": adapt_optimizer_state(self.optimizer, inner["optimizer"])}
         state = state | {"iteration": steps - 1, "_trainer": inner}
@@ -112,7 +113,6 @@ class Trainer(DefaultTrainer):
         if path:
             self.checkpointer.load(path)
             self.start_iter = self.iter + 1
-            check_length(self.cfg, self.start_iter, path)
             done = "all of them" if self.start_iter == self.max_iter else self.start_iter
             logger.info(f"Going on from {path}: {done} of {self.max_iter} iterations are done")
             return
@@ -166,6 +166,7 @@ class Trainer(DefaultTrainer):
 
     def build_writers(self) -> list[EventWriter]:
         folder = self.cfg.OUTPUT_DIR
+        os.makedirs(folder, exist_ok=True)
         return [
             CommonMetricPrinter(self.max_iter),
             MetricsWriter(os.path.join(folder, "metrics.json")),

@@ -64,9 +64,9 @@ def test_images_and_draws_depend_on_neither_workers_nor_the_start(cfg):
 def test_the_generators_of_the_training_are_left_alone(cfg):
     def numbers(loads: bool):
         seed_random(1, 2)
-        loader = iter(build_train_loader(cfg, draw))
+        loader = build_train_loader(cfg, draw)
         if loads:
-            next(loader)
+            next(iter(loader))
         return random.random(), np.random.uniform(), torch.rand(1).item()
 
     assert numbers(True) == numbers(False)
