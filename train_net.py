@@ -21,7 +21,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from df2s2_d2 import load_config
-from df2s2_d2.training import SavingError, Trainer, check_inputs, check_start
+from df2s2_d2.training import Trainer, check_inputs, check_start, one_sentence_endings
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
@@ -54,10 +54,8 @@ def main(args: argparse.Namespace):
         return Trainer.test(cfg, model)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
-    try:
+    with one_sentence_endings("train_net.py"):
         return trainer.train()
-    except (FloatingPointError, SavingError) as error:
-        sys.exit(f"train_net.py: {error}")
 
 
 if __name__ == "__main__":

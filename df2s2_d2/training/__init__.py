@@ -1,7 +1,7 @@
 """Training: the trainer, what it checks before a run, and what it keeps of one."""
 
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
-from df2s2_d2.training.durable_files import SavingError
+from df2s2_d2.training.endings import one_sentence_endings
 from df2s2_d2.training.input_checks import check_inputs, check_weights
 from df2s2_d2.training.protocol import protocol_of
 from df2s2_d2.training.resume import check_start
@@ -9,10 +9,10 @@ from df2s2_d2.training.trainer import Trainer
 
 __all__ = [
     "BestCheckpointer",
-    "SavingError",
     "Trainer",
     "check_inputs",
     "check_start",
     "check_weights",
+    "one_sentence_endings",
     "protocol_of",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from detectron2.engine import HookBase, default_argument_parser
 from detectron2.utils.env import seed_all_rng
 
 import train_net
-from df2s2_d2.training import Trainer, check_start
+from df2s2_d2.training import Trainer, check_start, one_sentence_endings
 from df2s2_d2.training.resume import steps_done
 from tests.small_runs import (
     NARROW,
@@ -243,6 +245,29 @@ def test_weights_that_are_not_finite_end_a_run_that_does_not_see_its_losses(tmp_
         trainer.train()
     assert (tmp_path / "last_checkpoint").read_text() == "model_0000000.pth"
     assert not (tmp_path / "model_0000001.pth").exists()
+
+
+def test_a_disk_that_fills_up_ends_a_run_in_one_sentence(tmp_path, monkeypatch, caplog):
+    cfg = config(tmp_path)
+    original = os.replace
+
+    def replace(source, target):
+        if Path(target).name == "model_0000001.pth":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(SystemExit) as caught, one_sentence_endings("train_net.py"):
+        run(cfg)
+    sentence = caught.value.code.removeprefix("train_net.py: ")
+    assert "model_0000001.pth" in sentence and "No space left" in sentence
+    assert "\n" not in sentence and "--resume" in sentence
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.getMessage() for record in errors] == [f"Exception during training: {sentence}"]
+    assert errors[0].exc_info is None
+    monkeypatch.undo()
+    _, steps = run(cfg)
+    assert steps.keys() == {1, 2, 3}
 
 
 # Another config
