@@ -7,18 +7,14 @@ import logging
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import (
-    MetadataCatalog,
-    build_detection_test_loader,
-    build_detection_train_loader,
-)
+from detectron2.data import build_detection_test_loader, build_detection_train_loader
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
+from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.modeling.backbone import load_pretrained
@@ -28,9 +24,6 @@ from df2s2_d2.training.protocol import protocol_of
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
-
-# By the evaluator_type in the metadata of a data set.
-_EVALUATORS = {"fddb": FDDBEvaluator, "wider_face": WiderFaceEvaluator}
 
 
 class Trainer(DefaultTrainer):
@@ -86,17 +79,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
-        if kind not in _EVALUATORS:
-            raise ValueError(
-                f"No evaluator for data set {dataset_name!r}: its metadata says evaluator_type "
-                f"{kind!r}; register it with register_wider_face or register_fddb"
-            )
-        return _EVALUATORS[kind](
-            dataset_name,
-            output_dir=f"{cfg.OUTPUT_DIR}/inference/{dataset_name}",
-            protocol=protocol_of(cfg),
-        )
+        output_dir = f"{cfg.OUTPUT_DIR}/inference/{dataset_name}"
+        return build_evaluator(dataset_name, output_dir, protocol_of(cfg))
 
     def build_hooks(self) -> list:
         """detectron2's hooks with a best checkpoint after, and the periodic one behind, tests."""

@@ -69,9 +69,9 @@ def test_weights_are_checked_without_data(config, tmp_path):
 
 def test_evaluator_is_refused_for_data_of_another_kind(config):
     DatasetCatalog.register("checked_other", list)
-    MetadataCatalog.get("checked_other").set(evaluator_type="coco")
+    MetadataCatalog.get("checked_other").set(evaluator_type="lvis")
     try:
-        with pytest.raises(ValueError, match="'checked_other'.*'coco'"):
+        with pytest.raises(ValueError, match="'checked_other'.*'lvis'"):
             Trainer.build_evaluator(config(), "checked_other")
     finally:
         DatasetCatalog.remove("checked_other")
