@@ -6,7 +6,6 @@ import logging
 
 import torch
 import torch.nn.functional as F
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling import build_model
@@ -14,6 +13,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from df2s2_d2 import load_config
+from df2s2_d2.inference.trained_weights import load_trained
 from df2s2_d2.modeling import FaceDetector
 
 OURS, THEIRS = "df2s2_d2", "detectron2 RetinaNet"
@@ -46,7 +46,7 @@ def build_pair(
     ):
         model = build_model(its_cfg)
         if path:
-            DetectionCheckpointer(model).load(path)
+            load_trained(model, path)
         else:
             calibrate_untrained(model, images)
         models[name] = model

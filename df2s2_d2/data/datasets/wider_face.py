@@ -186,8 +186,11 @@ def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
         values = [float(field) for field in line[1].split()]
     except ValueError:
         values = []
-    if len(values) not in (_BOX_COLUMNS, _ALL_COLUMNS) or not all(
-        abs(value) < MAX_COORDINATE for value in values
+    # The sum of numbers is a number only if each of them is.
+    if (
+        len(values) not in (_BOX_COLUMNS, _ALL_COLUMNS)
+        or not abs(sum(values)) < np.inf
+        or max(map(abs, values)) >= MAX_COORDINATE
     ):
         columns = " ".join(("x y w h", *ATTRIBUTES))
         expected = f"a face of {image[1]} (line {image[0]}) as {columns}"
