@@ -157,20 +157,43 @@ def check_faces(name: str, records: list[dict[str, Any]], keep_crowd: bool) -> F
     Raises:
         ValueError: if all of its faces are lost, or an image is not as large as it is stated.
     """
-    count = count_faces(records, stated_sizes(records), keep_crowd)
-    _judge(_place(name), count)
     sample = _sample([record for record in records if record["annotations"]])
     sizes = read_sizes(sample)
-    for record, size in zip(sample, sizes.tolist(), strict=True):
+    _check_stated_sizes(name, sample, sizes)
+    in_all = count_faces(records, stated_sizes(records), keep_crowd)
+    in_sample = count_faces(sample, sizes, keep_crowd)
+    sample_place = f"{_place(name)}, in a sample of {len(sample)} images"
+    for place, count in ((_place(name), in_all), (sample_place, in_sample)):
+        if count.total and not count.kept:
+            raise ValueError(
+                f"{place}: none of the {count.total:,} annotated boxes is a face to train on "
+                f"({count.describe_lost()}): boxes are x, y, width, height in pixels of the "
+                "upright image, and crowds are faces only with DATASETS.INVALID_FACES face"
+            )
+    # Of the images that are not in the sample only the sizes are unknown.
+    place, count = max(
+        (_place(name), in_all), (sample_place, in_sample), key=lambda pair: pair[1].share_lost
+    )
+    if count.share_lost >= _MANY:
+        logger.warning(
+            f"{place}: {count.total - count.kept:,} of {count.total:,} annotated boxes are no "
+            f"faces to train on ({count.describe_lost()})"
+        )
+    if in_sample.off_centre >= _MANY * in_sample.total > 0:
+        logger.warning(
+            f"{sample_place}: {in_sample.off_centre:,} of {in_sample.total:,} annotated boxes have "
+            "their centre outside the image: are they x, y, width, height, and not corners?"
+        )
+    return in_all
+
+
+def _check_stated_sizes(name: str, records: list[dict[str, Any]], sizes: np.ndarray) -> None:
+    """Compare sizes that annotations state, either way round, with those of the images."""
+    for record, size in zip(records, sizes.tolist(), strict=True):
         stated = record.get("height"), record.get("width")
         if all(stated) and not np.isnan(size).any() and sorted(stated) != sorted(size):
             mismatch = describe_mismatch(record, stated, tuple(map(int, size)))
             raise ValueError(f"{_place(name)}: {mismatch}")
-    _judge(
-        f"{_place(name)}, in a sample of {len(sample)} images",
-        count_faces(sample, sizes, keep_crowd),
-    )
-    return count
 
 
 def _sample(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -178,24 +201,3 @@ def _sample(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(records) <= _SAMPLE:
         return records
     return [records[index] for index in np.linspace(0, len(records) - 1, _SAMPLE, dtype=int)]
-
-
-def _judge(place: str, count: FaceCount) -> None:
-    """Refuse faces that are all lost, and warn of many."""
-    num_lost = count.total - count.kept
-    if count.total and not count.kept:
-        raise ValueError(
-            f"{place}: none of the {count.total:,} annotated boxes is a face to train on "
-            f"({count.describe_lost()}): boxes are x, y, width, height in pixels of the upright "
-            "image, and crowds are faces only with DATASETS.INVALID_FACES face"
-        )
-    if num_lost >= _MANY * count.total > 0:
-        logger.warning(
-            f"{place}: {num_lost:,} of {count.total:,} annotated boxes are no faces to train on "
-            f"({count.describe_lost()})"
-        )
-    if count.off_centre >= _MANY * count.total > 0:
-        logger.warning(
-            f"{place}: {count.off_centre:,} of {count.total:,} annotated boxes have their centre "
-            "outside the image: are they x, y, width, height, and not corners?"
-        )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from torch import nn
 
+from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, config_of
 from df2s2_d2.inference.trained_weights import (
     check_weights_file,
     load_trained,
+    read_checkpoint,
     without_training_parts,
 )
+from df2s2_d2.training.changed_meanings import changed_meanings
 from df2s2_d2.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(cfg: CfgNode, resume: bool = False) -> dict:
@@ -36,6 +43,7 @@ def evaluate(cfg: CfgNode, resume: bool = False) -> dict:
     cfg.MODEL.WEIGHTS = weights_to_evaluate(cfg, resume)
     model = Trainer.build_model(without_training_parts(cfg))
     load_trained(model, cfg.MODEL.WEIGHTS)
+    _warn_of_other_meanings(cfg)
     return Trainer.test(cfg, model)
 
 
@@ -64,6 +72,23 @@ def weights_to_evaluate(cfg: CfgNode, resume: bool = False) -> str:
         )
     check_weights_file(key, path)
     return path
+
+
+def _warn_of_other_meanings(cfg: CfgNode) -> None:
+    """Say where the config departs from the one that the checkpoint carries, if it carries one."""
+    path = cfg.MODEL.WEIGHTS
+    if not isinstance(read_checkpoint(path).get(CONFIG_KEY), str):
+        return
+    try:
+        changes = changed_meanings(config_of(path), cfg)
+    except ValueError as error:  # of another version, with keys that are not known here
+        logger.warning(f"The config in {path} is not compared with this one: {error}")
+        return
+    if changes:
+        logger.warning(
+            f"{path} was trained by another config, so that the figures may be of no detector at "
+            f"all: {', '.join(f'{key} {change}' for key, change in changes.items())}"
+        )
 
 
 def newest_checkpoint(folder: str) -> str:

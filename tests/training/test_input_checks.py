@@ -61,6 +61,18 @@ def test_wrong_weights_are_named_with_their_key(config, tmp_path, key, name, kin
     assert key in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_a_training_that_goes_on_needs_no_weights_to_start_from(config, tmp_path):
+    absent = str(tmp_path / "absent.pth")
+    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=absent, MODEL__WEIGHTS=absent, OUTPUT_DIR=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
+        check_inputs(cfg, resume=True)
+    (tmp_path / "model_0000003.pth").touch()
+    (tmp_path / "last_checkpoint").write_text("model_0000003.pth")
+    check_inputs(cfg, resume=True)
+    with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
+        check_inputs(cfg)
+
+
 def test_weights_are_checked_without_data(config, tmp_path):
     cfg = config(DATASETS__TRAIN=("no_such_faces",), MODEL__WEIGHTS=str(tmp_path / "absent.pth"))
     with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):

@@ -34,6 +34,10 @@ class FaceCount(NamedTuple):
     def kept(self) -> int:
         return self.total - sum(self.lost.values())
 
+    @property
+    def share_lost(self) -> float:
+        return 1 - self.kept / self.total if self.total else 0.0
+
     def describe_lost(self) -> str:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.lost.items() if count)
 
