@@ -14,23 +14,20 @@ import argparse
 import logging
 import sys
 
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, default_setup, launch
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from df2s2_d2 import load_config
-from df2s2_d2.training import Trainer, check_inputs, check_start, one_sentence_endings
+from df2s2_d2.training import Trainer, check_inputs, evaluate, one_sentence_endings
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """Read the config of the command line and check it and its data before anything starts."""
     try:
         cfg = load_config(args.config_file, args.opts)
-        check_inputs(cfg)
-        if not args.eval_only:
-            check_start(cfg, resume=args.resume)
+        check_inputs(cfg, for_training=not args.eval_only, resume=args.resume)
     except (OSError, ValueError) as error:
         sys.exit(f"train_net.py: {error}")
     cfg.freeze()
@@ -43,15 +40,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
 def main(args: argparse.Namespace):
     cfg = setup(args)
     if args.eval_only:
-        model = Trainer.build_model(cfg)
-        checkpointer = DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
-        if args.resume and checkpointer.has_checkpoint():
-            # The figures are to name the weights that they belong to.
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.MODEL.WEIGHTS = checkpointer.get_checkpoint_file()
-        checkpointer.load(cfg.MODEL.WEIGHTS)
-        return Trainer.test(cfg, model)
+        return evaluate(cfg, resume=args.resume)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     with one_sentence_endings("train_net.py"):

@@ -119,6 +119,28 @@ def test_missing_weights_are_one_sentence(sample_dataset):
     assert "MODEL.WEIGHTS is 'absent.pth'" in message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--eval-only"], "No trained detector is given to be scored"),
+        (["--eval-only", "--resume"], "--resume finds no checkpoint to score"),
+        (["--eval-only", "MODEL.WEIGHTS", "absent.pth"], "MODEL.WEIGHTS is 'absent.pth'"),
+        (["MODEL.NECK.NAME", "FPPN"], "MODEL.NECK.NAME is 'FPPN' (is it FPN?)"),
+        (["SOLVER.REFERENCE_WORLD_SIZE", "3"], "SOLVER.IMS_PER_BATCH is 4"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence_and_leaves_the_folder_alone(tmp_path, arguments, words):
+    flags = [argument for argument in arguments if argument.startswith("--")]
+    keys = [argument for argument in arguments if argument not in flags]
+    (tmp_path / "config.yaml").write_text("of the run before")
+    message = set_up_error(
+        "--config-file", SMALLEST_CONFIG, *flags, *("OUTPUT_DIR", str(tmp_path)), *keys
+    )
+    assert words in message
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    assert (tmp_path / "config.yaml").read_text() == "of the run before"
+
+
 def test_nothing_is_written_before_inputs_are_checked(tmp_path):
     output = tmp_path / "output"
     set_up_error(

@@ -22,7 +22,9 @@ def parse_arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         description="Explain a WIDER FACE result: AP, curves, breakdowns, worst images, as HTML."
     )
     parser.add_argument(
-        "detections", type=Path, help="folder of <event>/<image>.txt, or a zip archive of one"
+        "detections",
+        type=Path,
+        help="folder of <event>/<image>.txt, a zip archive of one, or COCO's results as .json",
     )
     parser.add_argument(
         "ground_truth", type=Path, help="folder of the official wider_*_val.mat files"

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
 from df2s2_d2.data.augmentation import build_augmentations, centres_inside, sizes_inside
 from df2s2_d2.data.image_reading import read_image
+from df2s2_d2.data.image_size import check_image_size
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +97,12 @@ class FaceDatasetMapper:
 
         Raises:
             OSError: if the image cannot be read; names it.
-            SizeMismatchError: if the image has another size than the dict says.
+            SizeMismatchError: if the image has another size than the dict says, either way round.
             ValueError: if annotations are needed and there are none.
         """
         record = {key: value for key, value in dataset_dict.items() if key != "annotations"}
         image = read_image(record["file_name"], self.image_format)
-        detection_utils.check_image_size(record, image)
+        check_image_size(record, image)
 
         if not self.is_train:
             inputs = T.AugInput(image)

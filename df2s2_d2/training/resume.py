@@ -6,38 +6,40 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 from detectron2.solver import LRMultiplier
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from df2s2_d2.inference.trained_weights import load_matching, read_checkpoint, weights_in
+from df2s2_d2.inference.trained_weights import (
+    check_weights_file,
+    load_matching,
+    read_checkpoint,
+    weights_in,
+)
 from df2s2_d2.training.checkpoints import check_fit, newest_checkpoint
 
 
-def check_start(cfg: CfgNode, resume: bool) -> None:
+def check_start(cfg: CfgNode, model: nn.Module, resume: bool) -> None:
     """Check the weights that a run starts from, before it writes anything.
 
     Args:
         cfg: of the run.
+        model: built by it; its weights may change.
         resume: whether it goes on from the newest checkpoint in OUTPUT_DIR, if there is one.
 
     Raises:
-        OSError, ValueError: if a file cannot be read, holds another detector, or the run in
-            OUTPUT_DIR is beyond SOLVER.MAX_ITER.
+        OSError, ValueError: if a file is not there, cannot be read, is a pickle, holds another
+            detector, or the run in OUTPUT_DIR is beyond SOLVER.MAX_ITER.
     """
     path = newest_checkpoint(cfg.OUTPUT_DIR) if resume else ""
-    if not (path or cfg.MODEL.WEIGHTS):
-        return
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.DEVICE = "cpu"
-    with torch.random.fork_rng():
-        model = build_model(cfg)
     if path:
         checkpoint = read_checkpoint(path)
         check_fit(model, weights_in(checkpoint, path), path)
         check_length(cfg, steps_done(checkpoint["trainer"], cfg))
-    else:
+        return
+    check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
+    check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
+    if cfg.MODEL.WEIGHTS:
         load_matching(model, cfg.MODEL.WEIGHTS)
 
 
@@ -70,7 +72,7 @@ def check_length(cfg: CfgNode, steps: int) -> None:
         )
 
 
-def name_parameters(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
+def name_parameters(optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
     """Let the state of an optimizer say which parameter is which."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     for group in optimizer.param_groups:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog, build_detection_test_loader
+from detectron2.data import build_detection_test_loader
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.solver import LRMultiplier
@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from df2s2_d2.data import FaceDatasetMapper, build_train_loader
-from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
+from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.modeling.backbone import load_pretrained
@@ -44,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
-
-# By the evaluator_type in the metadata of a data set.
-_EVALUATORS = {"fddb": FDDBEvaluator, "wider_face": WiderFaceEvaluator}
 
 
 class Trainer(DefaultTrainer):
@@ -152,17 +149,8 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
-        if kind not in _EVALUATORS:
-            raise ValueError(
-                f"No evaluator for data set {dataset_name!r}: its metadata says evaluator_type "
-                f"{kind!r}; register it with register_wider_face or register_fddb"
-            )
-        return _EVALUATORS[kind](
-            dataset_name,
-            output_dir=f"{cfg.OUTPUT_DIR}/inference/{dataset_name}",
-            protocol=protocol_of(cfg),
-        )
+        output_dir = f"{cfg.OUTPUT_DIR}/inference/{dataset_name}"
+        return build_evaluator(dataset_name, output_dir, protocol_of(cfg))
 
     def build_writers(self) -> list[EventWriter]:
         folder = self.cfg.OUTPUT_DIR

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from df2s2_d2.training import Trainer, check_inputs, check_weights
+from df2s2_d2.training import Trainer, check_inputs
+from df2s2_d2.training.model_checks import build_untrained
 from tests.small_runs import registered, smallest_config, wider_face_files
 
 
@@ -61,17 +63,30 @@ def test_wrong_weights_are_named_with_their_key(config, tmp_path, key, name, kin
     assert key in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_a_training_that_goes_on_needs_no_weights_to_start_from(config, tmp_path):
+    absent = str(tmp_path / "absent.pth")
+    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=absent, MODEL__WEIGHTS=absent, OUTPUT_DIR=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
+        check_inputs(cfg, resume=True)
+    checkpoint = {"model": build_untrained(cfg).state_dict(), "trainer": {"iteration": 2}}
+    torch.save(checkpoint, tmp_path / "model_0000002.pth")
+    (tmp_path / "last_checkpoint").write_text("model_0000002.pth")
+    check_inputs(cfg, resume=True)
+    with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
+        check_inputs(cfg)
+
+
 def test_weights_are_checked_without_data(config, tmp_path):
     cfg = config(DATASETS__TRAIN=("no_such_faces",), MODEL__WEIGHTS=str(tmp_path / "absent.pth"))
     with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
-        check_weights(cfg)
+        check_inputs(cfg)
 
 
 def test_evaluator_is_refused_for_data_of_another_kind(config):
     DatasetCatalog.register("checked_other", list)
-    MetadataCatalog.get("checked_other").set(evaluator_type="coco")
+    MetadataCatalog.get("checked_other").set(evaluator_type="lvis")
     try:
-        with pytest.raises(ValueError, match="'checked_other'.*'coco'"):
+        with pytest.raises(ValueError, match="'checked_other'.*'lvis'"):
             Trainer.build_evaluator(config(), "checked_other")
     finally:
         DatasetCatalog.remove("checked_other")

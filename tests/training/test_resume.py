@@ -17,8 +17,9 @@ from detectron2.engine import HookBase, default_argument_parser
 from detectron2.utils.env import seed_all_rng
 
 import train_net
-from df2s2_d2.training import Trainer, check_start, one_sentence_endings
-from df2s2_d2.training.resume import steps_done
+from df2s2_d2.training import Trainer, one_sentence_endings
+from df2s2_d2.training.model_checks import build_untrained
+from df2s2_d2.training.resume import check_start, steps_done
 from tests.small_runs import (
     NARROW,
     SMALLEST_CONFIG,
@@ -328,7 +329,7 @@ def test_steps_are_as_long_as_the_number_of_processes_makes_them(saved_by, refer
 def test_a_finished_run_can_be_started_again(tmp_path, caplog):
     cfg = config(tmp_path, SOLVER__MAX_ITER=1)
     run(cfg)
-    check_start(cfg, resume=True)
+    check_start(cfg, build_untrained(cfg), resume=True)
     with caplog.at_level(logging.INFO, "df2s2_d2"):
         _, steps = run(cfg)
     assert steps == {} and "all of them of 1 iterations are done" in caplog.text
@@ -339,7 +340,7 @@ def test_a_run_that_is_beyond_its_end_is_refused(tmp_path):
     short = config(tmp_path, SOLVER__MAX_ITER=2)
     words = f"run in {tmp_path} has done 3 iterations, but SOLVER.MAX_ITER is 2: there is nothing"
     with pytest.raises(ValueError, match=words):
-        check_start(short, resume=True)
+        check_start(short, build_untrained(short), resume=True)
     with pytest.raises(ValueError, match=words):
         Trainer(short).resume_or_load(resume=True)
 

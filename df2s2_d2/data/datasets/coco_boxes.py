@@ -8,31 +8,38 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
 
-from df2s2_d2.data.datasets.dataset_dicts import make_annotations, make_record
+from df2s2_d2.data.datasets.dataset_dicts import MAX_COORDINATE, make_annotations, make_record
 
 logger = logging.getLogger(__name__)
+
+# Flags of annotations by their texts: programs write them as numbers, as words, and in quotes,
+# where Python would take "0" and "False" for true.
+_UNSET, _SET = ("0", "0.0", "false", "none", ""), ("1", "1.0", "true")
+_FLAGS = {**dict.fromkeys(_UNSET, False), **dict.fromkeys(_SET, True)}
 
 
 def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
     """Load face boxes from COCO JSON as dataset dicts, without opening any image.
 
-    Every annotation is a face, whatever its category. Annotations with ``iscrowd`` or ``ignore``
-    are regions to be ignored. Boxes without an area are dropped.
+    Every annotation is a face, whatever its category; several categories are warned of.
+    Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored. Boxes without an area are
+    dropped.
 
     Args:
         image_dir: folder that ``file_name`` in the JSON is relative to.
         json_file: JSON with ``images`` (``id``, ``file_name``, optionally ``height`` and
             ``width``) and ``annotations`` (``image_id``, ``bbox``: x, y, width, height in pixels).
+            A size of null or 0 is as good as none.
 
     Returns:
-        One dict an image in the file's order; ``image_id`` is ``file_name`` without its extension.
-        Without a list of ``annotations`` in the file, the dicts have none either.
+        One dict an image in the file's order; ``image_id`` is ``file_name`` without its extension,
+        ``height`` and ``width`` are as the file states them, if it does. Without a list of
+        ``annotations`` in the file, the dicts have none either.
 
     Raises:
         ValueError: if the file departs from the format; names the file and the place in it.
@@ -41,20 +48,25 @@ def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
     images = _require_list(json_file, content, "images")
     if not images:
         raise ValueError(f'{json_file}, "images": expected images, found none.')
-    records: dict[Any, dict[str, Any]] = {}
-    image_ids = set()
+    records: dict[int | str, dict[str, Any]] = {}
+    first_places: dict[str, int] = {}  # by image_id
     for index, image in enumerate(images):
         place = f"{json_file}, images[{index}]"
         key, path = _require_image(place, image)
         record = make_record(image_dir, path)
-        if key in records or record["image_id"] in image_ids:
+        if key in records:
+            raise ValueError(f'{place}: expected an "id" of its own; found {_shorten(image)}.')
+        first = first_places.setdefault(record["image_id"], index)
+        if first != index:
             raise ValueError(
-                f'{place}: expected an "id" and "file_name" of its own; found {image}.'
+                f'{place}: expected a "file_name" that differs from that of images[{first}] in '
+                f"more than its ending, as results go by the name without it; found {path!r}: "
+                "rename or remove one."
             )
-        if "height" in image and "width" in image:
-            record.update(height=image["height"], width=image["width"])
+        height, width = (_require_size(place, image, side) for side in ("height", "width"))
+        if height and width:
+            record.update(height=height, width=width)
         records[key] = record
-        image_ids.add(record["image_id"])
 
     if "annotations" in content:
         _add_annotations(json_file, _require_list(json_file, content, "annotations"), records)
@@ -62,17 +74,20 @@ def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
 
 
 def _add_annotations(
-    json_file: str, annotations: list[Any], records: dict[Any, dict[str, Any]]
+    json_file: str, annotations: list[Any], records: dict[int | str, dict[str, Any]]
 ) -> None:
     boxes = defaultdict(list)
     ignored = defaultdict(list)
+    categories: Counter[str] = Counter()
     for index, annotation in enumerate(annotations):
         place = f"{json_file}, annotations[{index}]"
         key, box = _require_box(place, annotation)
         if key not in records:
             raise ValueError(f'{place}: expected the "id" of an image; found "image_id" {key!r}.')
         boxes[key].append(box)
-        ignored[key].append(bool(annotation.get("iscrowd") or annotation.get("ignore")))
+        flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
+        ignored[key].append(any(flags))
+        categories[str(annotation.get("category_id"))] += 1
 
     for key, record in records.items():
         record["annotations"] = make_annotations(
@@ -87,6 +102,12 @@ def _add_annotations(
         num_kept,
         len(annotations) - num_kept,
     )
+    if len(categories) > 1:
+        logger.warning(
+            "%s: boxes of all categories are taken as faces: %s.",
+            json_file,
+            ", ".join(f"{count} of category_id {name}" for name, count in categories.items()),
+        )
 
 
 def _read_json(json_file: str) -> dict[str, Any]:
@@ -115,25 +136,67 @@ def _require_list(json_file: str, content: dict[str, Any], key: str) -> list[Any
     return content[key]
 
 
-def _require_image(place: str, image: Any) -> tuple[Any, str]:
+def _require_image(place: str, image: Any) -> tuple[int | str, str]:
     if isinstance(image, dict):
-        key, path = image.get("id"), image.get("file_name")
-        if isinstance(key, int | str) and isinstance(path, str) and path:
+        key, path = _as_id(image.get("id")), image.get("file_name")
+        if key is not None and isinstance(path, str) and path:
             return key, path
-    raise ValueError(f'{place}: expected "id" and "file_name"; found {str(image)[:80]}.')
+    raise ValueError(
+        f'{place}: expected "id", a whole number or a text, and "file_name"; '
+        f"found {_shorten(image)}."
+    )
 
 
-def _require_box(place: str, annotation: Any) -> tuple[Any, list[float]]:
+def _require_size(place: str, image: dict[str, Any], side: str) -> int:
+    """Height or width in pixels; 0 if the file does not state it."""
+    value = image.get(side)
+    try:
+        size = float(value or 0)
+    except (OverflowError, TypeError, ValueError):
+        size = -1.0
+    if isinstance(value, bool) or not (0 <= size < MAX_COORDINATE and size.is_integer()):
+        raise ValueError(
+            f'{place}: expected "{side}" in pixels, or null; found {value!r}: correct it, or leave '
+            "it out."
+        )
+    return int(size)
+
+
+def _require_box(place: str, annotation: Any) -> tuple[int | str, list[float]]:
     if isinstance(annotation, dict):
-        key, box = annotation.get("image_id"), annotation.get("bbox")
+        key, box = _as_id(annotation.get("image_id")), annotation.get("bbox")
         if (
-            isinstance(key, int | str)
+            key is not None
             and isinstance(box, list)
             and len(box) == 4
-            and all(isinstance(value, int | float) and math.isfinite(value) for value in box)
+            and all(
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and abs(value) < MAX_COORDINATE
+                for value in box
+            )
         ):
             return key, box
     raise ValueError(
-        f'{place}: expected "image_id" and "bbox" as [x, y, width, height]; '
-        f"found {str(annotation)[:80]}."
+        f'{place}: expected "image_id" and "bbox" as numbers [x, y, width, height] in pixels; '
+        f"found {_shorten(annotation)}."
     )
+
+
+def _require_flag(place: str, annotation: dict[str, Any], flag: str) -> bool:
+    value = annotation.get(flag)
+    is_set = _FLAGS.get(str(value).strip().lower())
+    if is_set is None:
+        raise ValueError(f'{place}: expected "{flag}" as 0 or 1, false or true; found {value!r}.')
+    return is_set
+
+
+def _as_id(value: Any) -> int | str | None:
+    """What names an image; None if the value cannot. Some programs write whole numbers as 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _shorten(value: Any) -> str:
+    return str(value)[:80]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from df2s2_d2.data.datasets.dataset_dicts import make_annotations, make_record
+from df2s2_d2.data.datasets.dataset_dicts import MAX_COORDINATE, make_annotations, make_record
 
 logger = logging.getLogger(__name__)
 
@@ -186,8 +186,12 @@ def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
         values = [float(field) for field in line[1].split()]
     except ValueError:
         values = []
-    # The sum of numbers is finite only if each of them is.
-    if len(values) not in (_BOX_COLUMNS, _ALL_COLUMNS) or not abs(sum(values)) < np.inf:
+    # The sum of numbers is a number only if each of them is.
+    if (
+        len(values) not in (_BOX_COLUMNS, _ALL_COLUMNS)
+        or not abs(sum(values)) < np.inf
+        or max(map(abs, values)) >= MAX_COORDINATE
+    ):
         columns = " ".join(("x y w h", *ATTRIBUTES))
         expected = f"a face of {image[1]} (line {image[0]}) as {columns}"
         raise _format_error(path, line, expected)
@@ -202,7 +206,11 @@ def _duplicate_check(path: str) -> Callable[[_Line], None]:
         number, text = image
         first = first_seen.setdefault(make_record("", text)["image_id"], number)
         if first != number:
-            raise _format_error(path, image, f"an image other than that of line {first}")
+            expected = (
+                f"a name that differs from that of line {first} in more than its ending, as "
+                "results go by the name without it"
+            )
+            raise _format_error(path, image, expected)
 
     return check
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
+from detectron2.utils.events import has_event_storage
 
 from df2s2_d2.evaluation.protocol import Protocol
 
@@ -16,13 +20,18 @@ from df2s2_d2.evaluation.protocol import Protocol
 class BenchmarkEvaluator(DatasetEvaluator):
     """Collects detections by the ``image_id`` of their image and scores them on the main worker.
 
+    What is to be found is read first of all, so that nothing is sought in vain.
+
     Args:
-        dataset_name: a data set registered by this project.
+        dataset_name: of a registered data set.
         output_dir: where detections and figures are written; None writes nothing.
         protocol: how the detections came about, recorded and printed beside the figures; None if
             unknown.
         distributed: collect the detections of all workers; else only of this one. Boxes and scores
             are sent, 40 bytes a detection, never images.
+
+    Raises:
+        OSError, ValueError: if what is to be found cannot be read.
     """
 
     def __init__(
@@ -36,10 +45,14 @@ class BenchmarkEvaluator(DatasetEvaluator):
         self._output_dir = output_dir
         self._protocol = protocol
         self._distributed = distributed
+        self._write_error: OSError | None = None
+        if not distributed or comm.is_main_process():
+            self.load_ground_truth()
         self.reset()
 
     def reset(self) -> None:
-        self._collected: dict[str, tuple[np.ndarray, tuple[int, int]]] = {}
+        self._collected: dict[str | int, tuple[np.ndarray, tuple[int, int]]] = {}
+        self._write_error = None
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """Take the detections of a batch."""
@@ -52,6 +65,10 @@ class BenchmarkEvaluator(DatasetEvaluator):
 
         Returns:
             Benchmark -> figure -> float, fractions of 1, on the main worker; on the others None.
+
+        Raises:
+            OSError: if files cannot be written; not in a training loop, which is to go on, and
+                not before the figures are in the log.
         """
         parts = [self._collected]
         if self._distributed:
@@ -59,16 +76,29 @@ class BenchmarkEvaluator(DatasetEvaluator):
             if not comm.is_main_process():
                 return None
         collected = {image: entry for part in parts for image, entry in part.items()}
-        return self.score(
+        figures = self.score(
             {image: rows for image, (rows, _) in collected.items()},
             {image: size for image, (_, size) in collected.items()},
         )
+        if self._write_error and not has_event_storage():
+            raise self._write_error
+        return figures
+
+    @abstractmethod
+    def load_ground_truth(self) -> None:
+        """Read what is to be found; only where detections are scored.
+
+        Raises:
+            OSError, ValueError: what cannot be read or is not as it should be.
+        """
 
     @abstractmethod
     def score(
-        self, detections: dict[str, np.ndarray], image_sizes: dict[str, tuple[int, int]]
+        self,
+        detections: dict[str | int, np.ndarray],
+        image_sizes: dict[str | int, tuple[int, int]],
     ) -> OrderedDict:
-        """Score detections, and write what is to be written.
+        """Score detections, and write what is to be written, each piece in :meth:`writing`.
 
         Args:
             detections: image -> (n, 5) float64 ``x, y, width, height, score`` in pixels.
@@ -77,6 +107,22 @@ class BenchmarkEvaluator(DatasetEvaluator):
         Returns:
             As :meth:`evaluate`.
         """
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Whether figures exist is not decided by whether files can be written: a full disk is
+        said, and :meth:`evaluate` judges in the end.
+        """
+        try:
+            yield
+        except OSError as error:
+            self._write_error = error
+            logging.getLogger(__name__).error(
+                "Results of %s cannot be written to %s (%s): make room there",
+                self._dataset_name,
+                self._output_dir,
+                error,
+            )
 
 
 def to_rows(instances: Instances) -> np.ndarray:

@@ -26,28 +26,24 @@ class FDDBEvaluator(BenchmarkEvaluator):
     arguments see :class:`BenchmarkEvaluator`.
     """
 
+    def load_ground_truth(self) -> None:
+        self._folds = load_folds(MetadataCatalog.get(self._dataset_name).folds_dir)
+
     def score(
-        self, detections: dict[str, np.ndarray], image_sizes: dict[str, tuple[int, int]]
+        self,
+        detections: dict[str | int, np.ndarray],
+        image_sizes: dict[str | int, tuple[int, int]],
     ) -> OrderedDict:
         """Score detections.
 
         Returns:
             ``{"fddb": {"disc_100": float, ..., "cont_2000": float}}``, fractions of 1.
         """
-        folds = load_folds(MetadataCatalog.get(self._dataset_name).folds_dir)
         widths_first = {image: (width, height) for image, (height, width) in image_sizes.items()}
-        result = evaluate_fddb(detections, folds, widths_first)
+        result = evaluate_fddb(detections, self._folds, widths_first)
         if self._output_dir:
-            directory = Path(self._output_dir)
-            write_detections(directory / _DETECTIONS_FOLDER, detections, folds)
-            content = results_to_json(
-                {"fddb": result.rates()},
-                result.counts(),
-                self._protocol,
-                dataset=self._dataset_name,
-                detections=_DETECTIONS_FOLDER,
-            )
-            (directory / "results.json").write_text(content + "\n", encoding="utf-8")
+            with self.writing():
+                self._write(Path(self._output_dir), detections, result)
         figures = {
             f"{curve}_{count}": rate
             for curve, rates in result.rates().items()
@@ -55,6 +51,19 @@ class FDDBEvaluator(BenchmarkEvaluator):
         }
         logging.getLogger(__name__).info(self._describe(result, figures))
         return OrderedDict(fddb=figures)
+
+    def _write(
+        self, directory: Path, detections: dict[str | int, np.ndarray], result: FddbResult
+    ) -> None:
+        write_detections(directory / _DETECTIONS_FOLDER, detections, self._folds)
+        content = results_to_json(
+            {"fddb": result.rates()},
+            result.counts(),
+            self._protocol,
+            dataset=self._dataset_name,
+            detections=_DETECTIONS_FOLDER,
+        )
+        (directory / "results.json").write_text(content + "\n", encoding="utf-8")
 
     def _describe(self, result: FddbResult, figures: dict[str, float]) -> str:
         rates = "  ".join(f"{name} {rate:.4f}" for name, rate in figures.items())

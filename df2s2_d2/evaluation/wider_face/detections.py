@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from ..detection_files import iterate_files
+from .coco_results import read_coco_results
 from .ground_truth import concatenate_rows
 
-_EXPECTED = "a folder, or its zip archive, of <event>/<image>.txt"
+_EXPECTED = "a folder, or its zip archive, of <event>/<image>.txt, or COCO's results as .json"
 _LAYOUT = "the image name, the number of detections, then one 'x y width height score' a line"
 
 # Bounds the memory of reading: about 20 bytes for each byte of text.
@@ -25,13 +26,14 @@ _BYTES_PER_BATCH = 1 << 22
 
 
 def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Read detections in the official submission format.
+    """Read detections in the official submission format, or in COCO's format of results.
 
     Event folders may lie at any depth below `path`. Text files beside the event folders, and files
     of other kinds, are passed over. An empty file means no detections.
 
     Args:
-        path: a folder of ``<event>/<image>.txt``, or a zip archive of one.
+        path: a folder of ``<event>/<image>.txt``, a zip archive of one, or a JSON file whose
+            ``image_id`` are the names of images.
 
     Returns:
         ``"<event>/<image>"`` -> (n, 5) float64 ``x, y, width, height, score`` in pixels of the
@@ -43,6 +45,8 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
             and line.
     """
     path = Path(path)
+    if path.suffix.lower() == ".json" and path.is_file():
+        return read_coco_results(path)
     detections: dict[str, np.ndarray] = {}
     places: dict[str, str] = {}
     batch: dict[str, bytes] = {}
@@ -144,6 +148,19 @@ def write_detections(directory: str | os.PathLike, detections: Mapping[str, np.n
         path.write_text(text, encoding="utf-8")
 
 
+def is_submission_name(image: str) -> bool:
+    """Whether an image is named ``<event>/<image>``, and its name can become the path of a file."""
+    event, _, stem = image.partition("/")
+    is_text = image.encode(errors="ignore").decode() == image  # else no file can be named so
+    return (
+        is_text
+        and event not in ("", ".", "..")
+        and stem != ""
+        and "/" not in stem
+        and not set(image) & set("\\\0")
+    )
+
+
 def format_detections(image: str, rows: np.ndarray) -> str:
     """The content of the file of one image, with rows by descending score.
 
@@ -156,10 +173,10 @@ def format_detections(image: str, rows: np.ndarray) -> str:
     Raises:
         ValueError: if the name is another, or the rows are not finite numbers of this shape.
     """
-    event, _, stem = image.partition("/")
-    if event in ("", ".", "..") or not stem or "/" in stem or "\\" in image:
+    if not is_submission_name(image):
         raise ValueError(f"'{image}' is no image name of the form '<event>/<image>'")
+    first_line = " ".join(image.partition("/")[2].splitlines())
     _, rows = concatenate_rows([(image, rows)], 5)
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    lines = [stem, str(len(rows)), *(" ".join(map(repr, row)) for row in rows.tolist())]
+    lines = [first_line, str(len(rows)), *(" ".join(map(repr, row)) for row in rows.tolist())]
     return "\n".join(lines) + "\n"

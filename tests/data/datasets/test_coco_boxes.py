@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from detectron2.structures import BoxMode
@@ -11,6 +12,7 @@ IMAGES = [
     {"id": 7, "file_name": "x/b.jpg"},
     {"id": 3, "file_name": "a.png", "height": 5, "width": 6},
 ]
+BOX = [1, 2, 3, 4]
 
 
 @pytest.fixture
@@ -56,6 +58,52 @@ def test_images_without_a_list_of_annotations_are_for_testing(write):
     assert not any("annotations" in record for record in records)
 
 
+@pytest.mark.parametrize("flag", ["iscrowd", "ignore"])
+@pytest.mark.parametrize(
+    ("value", "is_set"),
+    [
+        *((value, 0) for value in (0, 0.0, False, None, "0", "False", "false", "")),
+        *((value, 1) for value in (1, 1.0, True, "1", "True", "true")),
+    ],
+)
+def test_flags_are_understood_also_as_text(write, flag, value, is_set):
+    annotation = {"image_id": 3, "bbox": [1, 2, 3, 4], flag: value}
+    path = write({"images": IMAGES, "annotations": [annotation]})
+    assert load_coco_boxes("images", path)[1]["annotations"] == [face([1.0, 2.0, 4.0, 6.0], is_set)]
+
+
+@pytest.mark.parametrize(
+    ("size", "stated"),
+    [
+        ({"height": 5, "width": 6}, (5, 6)),
+        ({"height": "5", "width": "6"}, (5, 6)),
+        ({"height": 5.0, "width": 6.0}, (5, 6)),
+        ({"height": None, "width": None}, None),
+        ({"height": 0, "width": 0}, None),
+        ({"width": 6}, None),
+    ],
+)
+def test_sizes_are_numbers_or_left_to_the_image(write, size, stated):
+    (record,) = load_coco_boxes("images", write({"images": [{"id": 1, "file_name": "a", **size}]}))
+    assert tuple(record.get(side) for side in ("height", "width")) == (stated or (None, None))
+
+
+def test_ids_written_as_floats_belong_together(write):
+    images = [{"id": 1.0, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    annotations = [{"image_id": i, "bbox": [0, 0, i, i]} for i in (1, 2.0)]
+    records = load_coco_boxes("images", write({"images": images, "annotations": annotations}))
+    assert [record["annotations"][0]["bbox"][2] for record in records] == [1, 2]
+
+
+def test_several_categories_are_warned_of(write, caplog):
+    annotations = [{"image_id": 3, "bbox": [0, 0, 1, 1], "category_id": i} for i in (1, 2, 2)]
+    with caplog.at_level(logging.WARNING, "df2s2_d2"):
+        load_coco_boxes("images", write({"images": IMAGES, "annotations": annotations[:1]}))
+        assert not caplog.text
+        load_coco_boxes("images", write({"images": IMAGES, "annotations": annotations}))
+    assert "taken as faces: 1 of category_id 1, 2 of category_id 2." in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [
@@ -80,6 +128,35 @@ def test_images_without_a_list_of_annotations_are_for_testing(write):
         (
             {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": [1, 2, 3, float("nan")]}]},
             ", annotations[0]: ",
+        ),
+        (
+            {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": [1, 2, 10**400, 4]}]},
+            ", annotations[0]: ",
+        ),
+        (
+            {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": [1, 2, 3, True]}]},
+            ", annotations[0]: ",
+        ),
+        (
+            {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": BOX, "iscrowd": "maybe"}]},
+            ', annotations[0]: expected "iscrowd" as 0 or 1',
+        ),
+        (
+            {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": BOX, "ignore": 2}]},
+            ', annotations[0]: expected "ignore" as 0 or 1',
+        ),
+        ({"images": [{"id": True, "file_name": "a.jpg"}]}, ", images[0]: "),
+        (
+            {"images": [IMAGES[0], {"id": 8, "file_name": "x/b.png"}]},
+            ', images[1]: expected a "file_name" that differs from that of images[0]',
+        ),
+        (
+            {"images": [{"id": 1, "file_name": "a.jpg", "height": -5, "width": 6}]},
+            ', images[0]: expected "height" in pixels',
+        ),
+        (
+            {"images": [{"id": 1, "file_name": "a.jpg", "height": 5, "width": "wide"}]},
+            ', images[0]: expected "width" in pixels',
         ),
     ],
 )

@@ -89,7 +89,9 @@ def test_rows_of_boxes_alone_have_neutral_attributes(write):
         ("a.jpg\n0\n1 2 3 4\n", 3, "zeros", "1 2 3 4"),
         ("a.jpg\n0\nb.jpg\n3\n1 2 3 4\n", 3, "3 faces, not 1", "the end of the file"),
         ("a.jpg\n0\nb.jpg\n", 3, "the number of faces", "the end of the file"),
-        ("a.jpg\n0\na.png\n0\n", 3, "an image other than that of line 1", "a.png"),
+        ("a.jpg\n1\n1 2 3e9 4\n", 3, "x y w h blur", "1 2 3e9 4"),
+        ("a.jpg\n0\na.png\n0\n", 3, "a name that differs from that of line 1", "a.png"),
+        ("e/a.jpg\n0\n./e/a.jpg\n0\n", 3, "a name that differs from that of line 1", "./e/a.jpg"),
     ],
 )
 def test_errors_name_file_line_expectation_and_finding(write, text, line, expected, found):

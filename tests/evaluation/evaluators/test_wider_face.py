@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.structures import Boxes, Instances
+from detectron2.data.datasets import register_coco_instances
+from detectron2.evaluation import COCOEvaluator
+from detectron2.structures import Boxes, BoxMode, Instances
 from detectron2.utils.events import EventStorage
 from matplotlib.image import imread
+from PIL import Image
 
 from df2s2_d2.data import register_wider_face
 from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
-from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator
+from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator, build_evaluator
 from df2s2_d2.evaluation.protocol import Protocol, read_protocol
 
 SETTINGS = ["AP_easy", "AP_medium", "AP_hard"]
@@ -182,6 +185,182 @@ def test_images_without_annotations_are_written_but_not_scored(
     assert content["counts"] == {"images": len(inputs), "detections": len(inputs)}
     written = read_detections(tmp_path / "wider_face_submission")
     assert written.keys() == {record["image_id"] for record in inputs}
+
+
+@pytest.mark.parametrize("is_text", [False, True])
+@pytest.mark.parametrize(
+    ("paths", "names", "has_submission"),
+    [
+        (["e/a.jpg", "e/b.jpg"], ["e/a", "e/b"], True),
+        (["./e/a.jpg"], ["e/a"], True),
+        (["e\\a.jpg"], ["e/a"], True),
+        (["e v/ü n ï.jpg"], ["e v/ü n ï"], True),
+        (["a.jpg", "b.jpg"], ["a", "b"], False),
+        (["x/e/a.jpg", "e/b.jpg"], ["x/e/a", "e/b"], False),
+        (["../e/a.jpg"], ["../e/a"], False),
+    ],
+)
+def test_images_of_any_name_are_scored_and_written(
+    register, tmp_path, paths, names, has_submission, is_text
+):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    if is_text:
+        file = tmp_path / "own.txt"
+        file.write_text("".join(f"{path}\n1\n10 10 60 60\n" for path in paths))
+    else:
+        file = tmp_path / "own.json"
+        images = [{"id": i, "file_name": path} for i, path in enumerate(paths)]
+        faces = [{"image_id": i, "bbox": [10, 10, 60, 60]} for i in range(len(paths))]
+        file.write_text(json.dumps({"images": images, "annotations": faces}))
+    name = register(image_dir=photos, annotation_file=file)
+    output = tmp_path / "output/folder"
+    results = evaluate(name, *perfect_outputs(name), str(output))
+    assert results["wider_face"] == dict.fromkeys(SETTINGS, pytest.approx(1.0))
+    written = "wider_face_submission" if has_submission else "coco_results.json"
+    assert json.loads((output / "results.json").read_text())["detections"] == written
+    assert set(read_detections(output / written)) == set(names)
+    assert {p.name for p in output.iterdir()} == {written, "results.json", "precision_recall.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {file.name, "output", "photos"}
+
+
+def test_names_are_scored_that_no_file_can_have(tmp_path):
+    """As other programs may register them."""
+    records = [
+        {
+            "image_id": image,
+            "file_name": "a.jpg",
+            "annotations": [{"bbox": [0, 0, 60, 60], "bbox_mode": BoxMode.XYWH_ABS}],
+        }
+        for image in ("/", "../..", "e/\0", "e/\ud800", 7)
+    ]
+    DatasetCatalog.register("evaluated_names", lambda: records)
+    MetadataCatalog.get("evaluated_names").set(evaluator_type="wider_face")
+    try:
+        outputs = [as_output([[0, 0, 60, 60]], [0.9]) for _ in records]
+        results = evaluate("evaluated_names", records, outputs, str(tmp_path / "output"))
+    finally:
+        DatasetCatalog.remove("evaluated_names")
+        MetadataCatalog.remove("evaluated_names")
+    assert results["wider_face"]["AP_hard"] == pytest.approx(1.0)
+    assert len(read_detections(tmp_path / "output/coco_results.json")) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+@pytest.fixture
+def register_coco(tmp_path):
+    """Function that registers a face of one image with detectron2's own function."""
+
+    def register(*categories: str) -> str:
+        content = {
+            "images": [{"id": 7, "file_name": "a.jpg", "height": 100, "width": 100}],
+            "annotations": [
+                {"id": 1, "image_id": 7, "bbox": [10, 20, 60, 70], "category_id": 1, "iscrowd": 0}
+            ],
+            "categories": [{"id": i, "name": name} for i, name in enumerate(categories, 1)],
+        }
+        (tmp_path / "coco.json").write_text(json.dumps(content))
+        register_coco_instances("evaluated_coco", {}, str(tmp_path / "coco.json"), "images")
+        return "evaluated_coco"
+
+    yield register
+    DatasetCatalog.remove("evaluated_coco")
+    MetadataCatalog.remove("evaluated_coco")
+
+
+def test_data_registered_with_detectron2s_coco_reader_is_scored(register_coco, tmp_path):
+    name = register_coco("face")
+    evaluator = build_evaluator(name, str(tmp_path / "output"))
+    evaluator.process(DatasetCatalog.get(name), [as_output([[10, 20, 70, 90]], [0.9])])
+    assert evaluator.evaluate()["wider_face"] == dict.fromkeys(SETTINGS, pytest.approx(1.0))
+    (result,) = json.loads((tmp_path / "output/coco_results.json").read_text())
+    assert (result["image_id"], result["bbox"]) == (7, [10, 20, 60, 70])
+
+
+def test_data_with_other_classes_beside_faces_is_refused(register_coco):
+    name = register_coco("face", "car")
+    with pytest.raises(ValueError, match="'evaluated_coco' has the classes face, car"):
+        build_evaluator(name)
+
+
+@pytest.mark.parametrize("state_sizes", [False, True])
+def test_detectron2s_coco_evaluator_scores_own_data(register, tmp_path, state_sizes):
+    Image.new("RGB", (300, 200)).save(tmp_path / "a.jpg")
+    size = {"width": 300, "height": 200} if state_sizes else {}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", **size}],
+        "annotations": [{"image_id": 1, "bbox": [10, 20, 60, 70]}],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    name = register(image_dir=tmp_path, annotation_file=tmp_path / "own.json")
+    evaluator = COCOEvaluator(name, output_dir=str(tmp_path / "output"))
+    evaluator.reset()
+    output = as_output([[10, 20, 70, 90]], [0.9])
+    output["instances"].pred_classes = torch.zeros(1, dtype=torch.int64)
+    evaluator.process(DatasetCatalog.get(name), [output])
+    assert evaluator.evaluate()["bbox"]["AP50"] == pytest.approx(100)
+
+
+def test_images_outside_the_official_lists_are_refused_at_the_start(register, sample_dataset):
+    root = sample_dataset / "wider_face"
+    name = register(
+        image_dir=root / "WIDER_train/images",
+        annotation_file=root / "wider_face_split/wider_face_train_bbx_gt.txt",
+        ground_truth_dir=root / "eval_tools/ground_truth",
+    )
+    with pytest.raises(ValueError, match="of its 4 images.*are not in the lists in"):
+        WiderFaceEvaluator(name)
+
+
+def test_images_that_only_the_official_lists_have_are_warned_of(
+    register, sample_dataset, tmp_path, caplog
+):
+    root = sample_dataset / "wider_face"
+    lines = (root / "wider_face_split/wider_face_val_bbx_gt.txt").read_text().splitlines()
+    (tmp_path / "one.txt").write_text("\n".join(lines[: 2 + max(int(lines[1]), 1)]))
+    name = register(
+        image_dir=root / "WIDER_val/images",
+        annotation_file=tmp_path / "one.txt",
+        ground_truth_dir=root / "eval_tools/ground_truth",
+    )
+    with caplog.at_level(logging.WARNING, "df2s2_d2"):
+        WiderFaceEvaluator(name)
+    assert f"{name} lacks 2 of the 3 images" in caplog.text
+
+
+def test_missing_official_lists_are_told_before_anything_is_sought(register, sample_dataset):
+    root = sample_dataset / "wider_face"
+    name = register(
+        image_dir=root / "WIDER_val/images",
+        annotation_file=root / "wider_face_split/wider_face_val_bbx_gt.txt",
+        ground_truth_dir=root / "absent",
+    )
+    with pytest.raises(FileNotFoundError, match="absent/wider_face_val.mat not found"):
+        WiderFaceEvaluator(name)
+
+
+def test_data_without_a_face_to_be_found_is_warned_of(register, tmp_path, caplog):
+    (tmp_path / "own.txt").write_text("a.jpg\n1\n0 0 5 5\n")
+    with caplog.at_level(logging.WARNING, "df2s2_d2"):
+        WiderFaceEvaluator(register(image_dir=tmp_path, annotation_file=tmp_path / "own.txt"))
+    assert "has no face to be found, of at least 10 pixels" in caplog.text
+
+
+@pytest.mark.parametrize("in_training", [True, False])
+def test_figures_exist_also_if_files_cannot_be_written(drawn_val, tmp_path, caplog, in_training):
+    (tmp_path / "file").touch()
+    inputs, outputs = perfect_outputs(drawn_val)
+    evaluator = WiderFaceEvaluator(drawn_val, str(tmp_path / "file/output"))
+    evaluator.process(inputs, outputs)
+    with caplog.at_level(logging.INFO, "df2s2_d2"):
+        if in_training:
+            with EventStorage():
+                assert evaluator.evaluate()["wider_face"]["AP_hard"] == pytest.approx(1.0)
+        else:
+            with pytest.raises(OSError):
+                evaluator.evaluate()
+    assert "AP_hard 1.0000" in caplog.text
+    assert f"Results of {drawn_val} cannot be written to {tmp_path}/file/output" in caplog.text
 
 
 def test_protocol_stands_beside_the_figures(drawn_val, caplog, tmp_path):

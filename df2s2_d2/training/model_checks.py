@@ -1,0 +1,101 @@
+"""Whether a config describes a model that can be built, told before a run starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_model
+from torch import nn
+
+from df2s2_d2.modeling import HEAD_REGISTRY, NECK_REGISTRY
+
+# That images are read in.
+_IMAGE_FORMATS = ("BGR", "RGB")
+
+
+def check_names(values: dict[str, tuple[str, Iterable[str]]]) -> None:
+    """Check that values are among those that are known.
+
+    Args:
+        values: key of the config -> its value, and the known ones.
+
+    Raises:
+        ValueError: naming the first key that is wrong, and the known values.
+    """
+    for key, (value, known) in values.items():
+        known = sorted(known)
+        if value not in known:
+            similar = difflib.get_close_matches(str(value), known, n=1)
+            hint = f" (is it {similar[0]}?)" if similar else ""
+            raise ValueError(f"{key} is {value!r}{hint}: it must be one of {', '.join(known)}")
+
+
+def check_part_names(cfg: CfgNode) -> None:
+    """Check the names of the parts that a model is made of.
+
+    Raises:
+        ValueError: naming the key and the names that there are.
+    """
+    model = cfg.MODEL
+    backbones = [name for name, _ in BACKBONE_REGISTRY]
+    values = {
+        "MODEL.META_ARCHITECTURE": (
+            model.META_ARCHITECTURE,
+            [name for name, _ in META_ARCH_REGISTRY],
+        ),
+        "MODEL.BACKBONE.NAME": (model.BACKBONE.NAME, backbones),
+        "INPUT.FORMAT": (cfg.INPUT.FORMAT, _IMAGE_FORMATS),
+    }
+    if model.BACKBONE.NAME == "build_pyramid_backbone":
+        values["MODEL.BOTTOM_UP.NAME"] = model.BOTTOM_UP.NAME, backbones
+        values["MODEL.NECK.NAME"] = model.NECK.NAME, [name for name, _ in NECK_REGISTRY]
+    if model.META_ARCHITECTURE == "FaceDetector":
+        heads = [name for name, _ in HEAD_REGISTRY]
+        values["MODEL.SHOT.HEAD.NAME"] = model.SHOT.HEAD.NAME, heads
+        if model.FIRST_SHOT.ENABLED:
+            values["MODEL.FIRST_SHOT.HEAD.NAME"] = model.FIRST_SHOT.HEAD.NAME, heads
+    check_names(values)
+
+
+def check_device(cfg: CfgNode) -> None:
+    """Check that MODEL.DEVICE is there.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    name = cfg.MODEL.DEVICE
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"MODEL.DEVICE is {name!r}: give cuda or cpu") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"MODEL.DEVICE is {name!r}, but torch finds {torch.cuda.device_count()} GPUs here: set "
+            "MODEL.DEVICE cpu, or look at the driver and the build of torch"
+        )
+
+
+def build_untrained(cfg: CfgNode) -> nn.Module:
+    """Build the model of a config on the CPU, which takes a second or two; seeds are left alone.
+
+    Raises:
+        ValueError: what is wrong with the config, whatever a part of the model says of it.
+    """
+    check_part_names(cfg)
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.DEVICE = "cpu"
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return build_model(cfg)
+    except ValueError:
+        raise  # a sentence of its own
+    except Exception as error:  # of many types, as parts of the model stumble over their keys
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"No {cfg.MODEL.META_ARCHITECTURE} can be built of the keys below MODEL ({what}): "
+            "compare them with a config that is shipped"
+        ) from error
