@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import weakref
 
 import torch
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import (
     MetadataCatalog,
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer, hooks
+from detectron2.engine import AMPTrainer, DefaultTrainer, SimpleTrainer, TrainerBase, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import nn
@@ -24,6 +26,7 @@ from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.modeling.backbone import load_pretrained
 from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
+from df2s2_d2.training.data_parallel import data_parallel
 from df2s2_d2.training.protocol import protocol_of
 
 # Steps between two reports of detectron2's writers.
@@ -44,11 +47,28 @@ class Trainer(DefaultTrainer):
             cfg = cfg.clone()
             cfg.defrost()
             cfg.SOLVER.AMP.ENABLED = False
-        super().__init__(cfg)
+        self._build(cfg)
         self.checkpointer.add_checkpointable(CONFIG_KEY, CarriedConfig(cfg))
         if not on_cpu:
             # Reading losses makes the GPU wait, so they are read only when they are written.
             self._trainer.gather_metric_period = _WRITE_PERIOD
+
+    def _build(self, cfg: CfgNode) -> None:
+        """What ``DefaultTrainer.__init__`` builds; that one puts every process on a GPU."""
+        TrainerBase.__init__(self)
+        self.cfg = cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        loader = self.build_train_loader(cfg)
+        model = data_parallel(model)
+        step = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+        self._trainer = step(model, loader, optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.checkpointer = DetectionCheckpointer(
+            model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+        )
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.register_hooks(self.build_hooks())
 
     def state_dict(self) -> dict:
         state = super().state_dict()
