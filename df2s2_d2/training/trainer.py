@@ -28,6 +28,7 @@ from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.data_parallel import data_parallel
 from df2s2_d2.training.protocol import protocol_of
+from df2s2_d2.training.signals import StopOnSignal, stoppable
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
@@ -76,6 +77,11 @@ class Trainer(DefaultTrainer):
         state["iteration"] = min(self.iter, self.max_iter - 1)
         return state
 
+    def train(self):
+        """As detectron2's; a signal stops it (:class:`StopOnSignal`)."""
+        with self._stop_on_signal:
+            return super().train()
+
     def run_step(self) -> None:
         with self._autocast or contextlib.nullcontext():
             super().run_step()
@@ -94,7 +100,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
         mapper = FaceDatasetMapper(cfg, is_train=False)
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+        return stoppable(build_detection_test_loader(cfg, dataset_name, mapper=mapper))
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> dict:
@@ -131,7 +137,8 @@ class Trainer(DefaultTrainer):
                 self.cfg.TEST.EVAL_PERIOD, self.checkpointer, self.cfg.TEST.BEST_METRIC
             )
             savers = [best, *savers]
-        return others[:after_eval] + savers + others[after_eval:]
+        self._stop_on_signal = StopOnSignal()
+        return [*others[:after_eval], *savers, *others[after_eval:], self._stop_on_signal]
 
 
 def _cpu_autocast() -> contextlib.AbstractContextManager | None:
