@@ -57,17 +57,33 @@ def arguments(folder: Path, **settings) -> list[str]:
     return ["--config-file", SMALLEST_CONFIG, *values]
 
 
-def start(*command: str, data: Path, **variables: str) -> subprocess.Popen:
-    environ = {k: v for k, v in os.environ.items() if not is_set_by_launchers(k)}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**environ, "DETECTRON2_DATASETS": str(data), **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Run:
+    """A command, and what it has written so far."""
+
+    def __init__(self, *command: str, log: Path, data: Path, **variables: str):
+        environ = {k: v for k, v in os.environ.items() if not is_set_by_launchers(k)}
+        self._log = log
+        with log.open("w") as file:  # a pipe would stop a process that nobody reads
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**environ, "DETECTRON2_DATASETS": str(data), **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def signal_when_there_is(self, path: Path, signum: int) -> None:
+        while not path.exists() and self.process.poll() is None:
+            time.sleep(0.05)
+        self.process.send_signal(signum)
+
+    def finish(self) -> tuple[int, str]:
+        """Its exit code and output."""
+        try:
+            return self.process.wait(600), self._log.read_text()
+        finally:
+            self.process.kill()
 
 
 def stopped_after(output: str) -> int:
@@ -82,9 +98,8 @@ def reports(folder: Path) -> list[dict]:
 def test_torchrun_trains_and_tests_as_one_process_does(sample_dataset, tmp_path):
     settings = {"SOLVER__MAX_ITER": 1}
     command = (sys.executable, *TORCHRUN, "train_net.py", *arguments(tmp_path / "two", **settings))
-    process = start(*command, data=sample_dataset)
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, output
+    code, output = Run(*command, log=tmp_path / "log", data=sample_dataset).finish()
+    assert code == 0, output
     assert output.count("World size: 2") == 1, "the second process logs into a file"
     assert "destroy_process_group" not in output, "torch's warning of a group that was left behind"
 
@@ -122,10 +137,11 @@ def test_slurm_job_stops_before_its_time_limit_and_resumes(sample_dataset, tmp_p
         (tmp_path / command).chmod(0o755)
     folder = tmp_path / "output"
     settings = arguments(folder, SOLVER__MAX_ITER=10000, TEST__EVAL_PERIOD=2)
-    job = start(
+    job = Run(
         "bash",
         "tools/slurm_train.sh",
         *settings,
+        log=tmp_path / "job_log",
         data=sample_dataset,
         PATH=f"{tmp_path}:{os.environ['PATH']}",
         PYTHON=sys.executable,
@@ -134,8 +150,8 @@ def test_slurm_job_stops_before_its_time_limit_and_resumes(sample_dataset, tmp_p
         SLURM_CPUS_PER_TASK="1",
         SIGNAL_WHEN=str(folder / "inference/wider_face_val/results.json"),
     )
-    output = job.communicate(timeout=300)[0]
-    assert job.returncode == 128 + signal.SIGUSR1, output
+    code, output = job.finish()
+    assert code == 128 + signal.SIGUSR1, output
     assert (tmp_path / "scontrol_arguments").read_text() == "requeue 1234\n"
     assert output.count("World size: 2") == 1
     step = stopped_after(output)
@@ -144,12 +160,10 @@ def test_slurm_job_stops_before_its_time_limit_and_resumes(sample_dataset, tmp_p
 
     settings += ["SOLVER.CHECKPOINT_PERIOD", "1"]
     command = (sys.executable, "train_net.py", "--num-gpus", "2", "--resume", *settings)
-    resumed = start(*command, data=sample_dataset)
-    while not (folder / f"model_{step + 1:07d}.pth").exists() and resumed.poll() is None:
-        time.sleep(0.1)
-    resumed.send_signal(signal.SIGTERM)
-    output = resumed.communicate(timeout=300)[0]
-    assert resumed.returncode == 128 + signal.SIGTERM, output
+    resumed = Run(*command, log=tmp_path / "resumed_log", data=sample_dataset)
+    resumed.signal_when_there_is(folder / f"model_{step + 1:07d}.pth", signal.SIGTERM)
+    code, output = resumed.finish()
+    assert code == 128 + signal.SIGTERM, output
     assert "Traceback" not in output
     assert f"Starting training from iteration {step + 1}" in output
     assert stopped_after(output) > step
@@ -163,9 +177,9 @@ def test_slurm_job_that_has_ended_otherwise_is_not_requeued(tmp_path, code):
     for command in ("srun", "scontrol"):
         (tmp_path / command).chmod(0o755)
     script = ("bash", "tools/slurm_train.sh", "--config-file", "a b.yaml")
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    job = start(*script, data=tmp_path, PATH=path, SLURM_JOB_ID="1", SLURM_CPUS_PER_TASK="1")
-    output = job.communicate(timeout=60)[0]
-    assert job.returncode == code
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_CPUS_PER_TASK": "1"}
+    job = Run(*script, log=tmp_path / "log", data=tmp_path, SLURM_JOB_ID="1", **variables)
+    found, output = job.finish()
+    assert found == code
     assert "--resume --config-file a b.yaml" in output
     assert "requeued" not in output
