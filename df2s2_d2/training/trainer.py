@@ -39,6 +39,7 @@ from df2s2_d2.training.resume import (
     set_step,
     steps_done,
 )
+from df2s2_d2.training.signals import StopOnSignal, stoppable
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,11 @@ class Trainer(DefaultTrainer):
         super().load_state_dict(state)
         set_step(self.scheduler, steps)
 
+    def train(self):
+        """As detectron2's; a signal stops it (:class:`StopOnSignal`)."""
+        with self._stop_on_signal:
+            return super().train()
+
     def run_step(self) -> None:
         with self._autocast or contextlib.nullcontext():
             super().run_step()
@@ -137,7 +143,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):
         mapper = FaceDatasetMapper(cfg, is_train=False)
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+        return stoppable(build_detection_test_loader(cfg, dataset_name, mapper=mapper))
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> dict:
@@ -175,7 +181,8 @@ class Trainer(DefaultTrainer):
         if comm.is_main_process():
             latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]
             best = [BestCheckpointer(test.BEST_METRIC)] if period > 0 else []
-        behind = [*built[at + 1 :], CatchUp(period, test.BEST_METRIC)]
+        self._stop_on_signal = StopOnSignal()
+        behind = [*built[at + 1 :], CatchUp(period, test.BEST_METRIC), self._stop_on_signal]
         return [ReproducibleSteps(), *built[:at], *latest, built[at], *best, *behind]
 
 
