@@ -12,6 +12,9 @@ from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from torch import nn
 
+# Where in a checkpoint the moving average of the weights lies, if the run kept one.
+AVERAGE_KEY = "ema"
+
 # Parts that exist in training only: the first shot, and the mask branch of any head.
 _TRAINING_ONLY = re.compile(r"^first_shot\.|\.mask_logits\.")
 
@@ -84,6 +87,8 @@ def load_trained(model: nn.Module, path: str) -> None:
         ValueError: if the file is no checkpoint, or not of this detector; names some weights.
     """
     checkpoint = read_checkpoint(path)
+    # With SOLVER.EMA, the average of the weights is what the run was judged by.
+    checkpoint = checkpoint.get(AVERAGE_KEY, checkpoint)
     weights = checkpoint.get("model", checkpoint)
     if not isinstance(weights, dict):
         raise ValueError(f"{path} is no checkpoint: its 'model' is a {type(weights).__name__}")

@@ -7,6 +7,7 @@ from detectron2.data import DatasetCatalog
 
 from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
+from df2s2_d2.training.acceleration import check_switches
 
 
 def check_inputs(cfg: CfgNode) -> None:
@@ -24,6 +25,7 @@ def check_inputs(cfg: CfgNode) -> None:
             )
         DatasetCatalog.get(name)
     check_test_time_augmentation(cfg)
+    check_switches(cfg)
     check_weights(cfg)
     check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import weakref
 
 import torch
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.data import (
     MetadataCatalog,
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer, hooks
+from detectron2.engine import DefaultTrainer, TrainerBase, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
-from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
+from df2s2_d2.inference.trained_weights import AVERAGE_KEY
 from df2s2_d2.modeling.backbone import load_pretrained
 from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
+from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
+from df2s2_d2.training.distribution import distribute
+from df2s2_d2.training.optimizer import build_sgd
 from df2s2_d2.training.protocol import protocol_of
-
-# Steps between two reports of detectron2's writers.
-_WRITE_PERIOD = 20
+from df2s2_d2.training.step import build_step
+from df2s2_d2.training.weight_average import build_weight_average
 
 # By the evaluator_type in the metadata of a data set.
 _EVALUATORS = {"fddb": FDDBEvaluator, "wider_face": WiderFaceEvaluator}
@@ -37,18 +39,31 @@ class Trainer(DefaultTrainer):
     """Train and evaluate face detectors, and any other detectron2 model on the same data."""
 
     def __init__(self, cfg: CfgNode):
-        on_cpu = cfg.MODEL.DEVICE == "cpu"
-        self._autocast = _cpu_autocast() if on_cpu and cfg.SOLVER.AMP.ENABLED else None
-        if on_cpu and cfg.SOLVER.AMP.ENABLED:
-            # detectron2's mixed precision is for GPUs only; on a CPU it is a matter of autocast.
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.SOLVER.AMP.ENABLED = False
-        super().__init__(cfg)
+        # Not DefaultTrainer's own, whose model and step are detectron2's.
+        TrainerBase.__init__(self)
+        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
+        model = self.build_model(cfg)
+        # Copied before the model gets what cannot be copied.
+        self.average = build_weight_average(cfg, model)
+        accelerate(model, cfg)
+        self._trainer = build_step(
+            cfg,
+            distribute(model, cfg),
+            self.build_train_loader(cfg),
+            self.build_optimizer(cfg, model),
+            self.average,
+        )
+        self.scheduler = self.build_lr_scheduler(cfg, self.optimizer)
+        self.checkpointer = DetectionCheckpointer(
+            self.model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+        )
         self.checkpointer.add_checkpointable(CONFIG_KEY, CarriedConfig(cfg))
-        if not on_cpu:
-            # Reading losses makes the GPU wait, so they are read only when they are written.
-            self._trainer.gather_metric_period = _WRITE_PERIOD
+        if self.average is not None:
+            self.checkpointer.add_checkpointable(AVERAGE_KEY, self.average)
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.cfg = cfg
+        self.register_hooks(self.build_hooks())
 
     def state_dict(self) -> dict:
         state = super().state_dict()
@@ -56,16 +71,23 @@ class Trainer(DefaultTrainer):
         state["iteration"] = min(self.iter, self.max_iter - 1)
         return state
 
-    def run_step(self) -> None:
-        with self._autocast or contextlib.nullcontext():
-            super().run_step()
-
     def resume_or_load(self, resume: bool = True) -> None:
         """As detectron2's; a run that starts anew first takes MODEL.BOTTOM_UP.WEIGHTS."""
         path = self.cfg.MODEL.BOTTOM_UP.WEIGHTS
         if path and not (resume and self.checkpointer.has_checkpoint()):
             load_pretrained(self.checkpointer.model.backbone.bottom_up.network, path)
         super().resume_or_load(resume)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        model = super().build_model(cfg)
+        if cfg.SOLVER.CHANNELS_LAST:
+            use_channels_last(model)
+        return model
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        return build_sgd(cfg, model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode):
@@ -82,7 +104,15 @@ class Trainer(DefaultTrainer):
 
         So the figures of a run, among them the one that chooses its best model, are comparable.
         """
-        return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+        # Test images are of all sizes, each of which would be compiled anew.
+        with torch.compiler.set_stance("force_eager"):
+            return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+
+    def evaluate(self) -> dict:
+        """Test what a run is judged by: the average of its weights with SOLVER.EMA.ENABLED."""
+        model = self.model if self.average is None else self.average.model
+        self._last_eval_results = self.test(self.cfg, model)
+        return self._last_eval_results
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
@@ -100,7 +130,12 @@ class Trainer(DefaultTrainer):
 
     def build_hooks(self) -> list:
         """detectron2's hooks with a best checkpoint after, and the periodic one behind, tests."""
-        all_hooks = super().build_hooks()
+        all_hooks = [
+            hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, self.evaluate)
+            if isinstance(hook, hooks.EvalHook)
+            else hook
+            for hook in super().build_hooks()
+        ]
         periodic = [h for h in all_hooks if isinstance(h, hooks.PeriodicCheckpointer)]
         others = [h for h in all_hooks if h not in periodic]
         after_eval = 1 + next(i for i, h in enumerate(others) if isinstance(h, hooks.EvalHook))
@@ -112,14 +147,3 @@ class Trainer(DefaultTrainer):
             )
             savers = [best, *savers]
         return others[:after_eval] + savers + others[after_eval:]
-
-
-def _cpu_autocast() -> contextlib.AbstractContextManager | None:
-    """bfloat16 autocast where the processor is fast in it; elsewhere it would only be slower."""
-    if multiplies_bfloat16_fast(torch.device("cpu")):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-    logging.getLogger(__name__).warning(
-        "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed "
-        "over"
-    )
-    return None
