@@ -49,8 +49,9 @@ def main(args: argparse.Namespace):
     cfg = setup(args)
     if args.eval_only:
         return evaluate(cfg, resume=args.resume)
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=args.resume)
+    with one_sentence_errors():
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
     with one_sentence_endings("train_net.py"):
         return trainer.train()
 

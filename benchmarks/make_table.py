@@ -24,6 +24,7 @@ PAGES = {
         "inference_compiled_gpu.json": "Inference on a GPU, compiled",
         "inference_cpu.json": "Inference on a CPU",
         "training_gpu.json": "Training steps on a GPU",
+        "training_cpu.json": "Training steps on a CPU",
         "short_training_gpu.json": "A short training on a GPU",
         "matching_gpu.json": "Matching on a GPU",
         "matching_cpu.json": "Matching on a CPU",
@@ -73,22 +74,20 @@ def _inference_table(results: list[dict[str, Any]]) -> str:
 
 
 def _training_table(results: list[dict[str, Any]]) -> str:
-    header = ["config", "model", "precision", "batch", "median ms", "images/s", "noise"]
-    header += ["memory MB", "host waits in matching and losses"]
-    rows = [
-        [
-            Path(row["config"]).stem,
-            row["model"],
-            row["precision"],
-            row["batch_size"],
-            _number(row["median_ms"]),
-            _number(row["images_per_second"]),
-            f"{row['noise']:.1%}",
-            _number(row["working_memory_mb"]),
-            _number(row["synchronizations"]),
-        ]
-        for row in results
-    ]
+    stages = list(next(row["stages_ms"] for row in results if row["stages_ms"]))
+    header = ["config", "image", "faces", "batch", "precision", "model", "step", "median ms"]
+    header += ["images/s", "x RetinaNet", "noise", "memory MB"]
+    header += [*(f"{stage} ms" for stage in stages), "host waits in matching and losses"]
+    rows = []
+    for row in results:
+        rows.append([Path(row["config"]).stem, f"{row['size']} x {row['size']}", row["faces"]])
+        rows[-1] += [row["batch_size"], row["precision"], row["model"], row["variant"]]
+        rows[-1] += [_number(row["median_ms"]), _number(row["images_per_second"])]
+        rows[-1] += [f"{row['speedup']:.2f}", f"{row['noise']:.1%}"]
+        rows[-1] += [_number(row["working_memory_mb"])]
+        times = row["stages_ms"] or {}
+        rows[-1] += [_number(times.get(stage)) for stage in stages]
+        rows[-1] += [_number(row["synchronizations"])]
     return _table(header, rows)
 
 

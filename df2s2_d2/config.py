@@ -94,6 +94,7 @@ def add_df2s2_config(cfg: CN) -> None:
     _add_pyramid_config(cfg)
     _add_detector_config(cfg)
     _add_test_config(cfg)
+    _add_solver_config(cfg)
     # The figure, as metrics.json names it, whose best model is kept as model_best.pth.
     cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
     # Share of the training images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" shows.
@@ -255,6 +256,25 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
     # Weight of the mask loss (lambda 2 of DF²S² eq. 2).
     shot.WEAK_MASK.LOSS_WEIGHT = 0.05
     return shot
+
+
+def _add_solver_config(cfg: CN) -> None:
+    # With SOLVER.AMP.ENABLED: "float16" (losses are scaled), "bfloat16", or "" = float16 on GPUs
+    # and bfloat16 on processors that are faster in it than in float32.
+    cfg.SOLVER.AMP.PRECISION = ""
+    # Parts that a process computes its share of SOLVER.IMS_PER_BATCH in, one after the other.
+    cfg.SOLVER.ACCUMULATE = 1
+    # Whether the channels of a cell lie side by side in memory, as tensor cores want them.
+    cfg.SOLVER.CHANNELS_LAST = False
+    # Backend of torch.compile for network and losses, such as "inductor"; "" = not compiled.
+    cfg.SOLVER.COMPILE = ""
+    # Whether maps within blocks are computed again in backward instead of being kept.
+    cfg.SOLVER.ACTIVATION_CHECKPOINTING = False
+    # Whether processes rely on every step using all parameters alike (static_graph of torch's DDP).
+    cfg.SOLVER.DDP_STATIC_GRAPH = False
+    # Exponential moving average of the weights, which tests and detects in place of the latest;
+    # DECAY is the share of it that a step keeps.
+    cfg.SOLVER.EMA = CN({"ENABLED": False, "DECAY": 0.9998})
 
 
 def _add_test_config(cfg: CN) -> None:

@@ -13,6 +13,9 @@ from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from torch import Tensor, nn
 
+# Where in a checkpoint the moving average of the weights lies, if the run kept one.
+AVERAGE_KEY = "ema"
+
 # Parts that exist in training only: the first shot, and the mask branch of any head.
 _TRAINING_ONLY = re.compile(r"^first_shot\.|\.mask_logits\.")
 
@@ -75,10 +78,13 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
 def weights_in(checkpoint: dict[str, Any], path: str) -> dict[str, Tensor]:
     """The state dict in a checkpoint that was read from ``path``, which may be one itself.
 
+    With SOLVER.EMA it is the average of the weights, by which the run was judged.
+
     Raises:
         ValueError: if it holds something else.
     """
-    weights = checkpoint.get("model", checkpoint)
+    checkpoint = checkpoint.get(AVERAGE_KEY, checkpoint)
+    weights = checkpoint.get("model", checkpoint) if isinstance(checkpoint, dict) else checkpoint
     if not isinstance(weights, dict):
         raise ValueError(f"{path} is no checkpoint: its 'model' is a {type(weights).__name__}")
     others = [

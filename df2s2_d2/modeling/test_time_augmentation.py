@@ -266,7 +266,7 @@ def check_test_time_augmentation(cfg: CfgNode) -> None:
         raise ValueError(
             f"TEST.AUG.TILE_OVERLAP: expected 0 pixels or more; found {aug.TILE_OVERLAP}"
         )
-    # Padding to multiples of 128 takes less than 256 pixels of a tile's side.
+    # Padding to multiples of at most 128 takes less than 256 pixels of a tile's side.
     least = (aug.TILE_OVERLAP + 256) ** 2
     if aug.MAX_PIXELS < least:
         raise ValueError(

@@ -20,8 +20,8 @@ def padded_size(size: tuple[int, int], divisor: int) -> tuple[int, int]:
 class Tiles:
     """Tiles of an image; neighbours overlap.
 
-    Tiles begin at multiples of ``divisor``, so that the cells of a network's maps lie where they
-    lie in the whole image.
+    Tiles begin at multiples of ``divisor``, so that the cells of a network's maps, up to that
+    stride, lie where they lie in the whole image.
 
     Attributes:
         image_size: (height, width).

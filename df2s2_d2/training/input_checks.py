@@ -12,6 +12,7 @@ from torch import nn
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.inference.trained_weights import load_trained, without_training_parts
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
+from df2s2_d2.training.acceleration import check_switches
 from df2s2_d2.training.data_checks import check_data_sets
 from df2s2_d2.training.evaluation import weights_to_evaluate
 from df2s2_d2.training.model_checks import build_untrained, check_device, check_part_names
@@ -37,6 +38,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
     check_part_names(cfg)
     check_device(cfg)
     if for_training:
+        check_switches(cfg)
         check_schedule(cfg, comm.get_world_size())
         check_start(cfg, _build_model(cfg), resume)
     else:

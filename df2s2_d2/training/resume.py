@@ -89,9 +89,10 @@ def adapt_optimizer_state(
         saved: ``state_dict`` of the optimizer of the run before.
 
     Returns:
-        What ``optimizer.load_state_dict`` takes; parameters that were not trained have no state.
+        What ``optimizer.load_state_dict`` takes; parameters that were not trained keep their state.
     """
-    groups = optimizer.state_dict()["param_groups"]
+    current = optimizer.state_dict()
+    groups = current["param_groups"]
     own = [name for group in groups for name in group["param_names"]]
     indices = [index for group in groups for index in group["params"]]
     index_of = dict(zip(own, indices, strict=True))
@@ -105,7 +106,7 @@ def adapt_optimizer_state(
         for index, value in saved["state"].items()
         if before.get(index) in index_of
     }
-    return {"state": state, "param_groups": groups}
+    return {"state": current["state"] | state, "param_groups": groups}
 
 
 def set_step(scheduler: LRScheduler, steps: int) -> None:

@@ -8,6 +8,7 @@ from detectron2.solver import build_lr_scheduler, build_optimizer
 from torch import nn
 
 from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.training.step import check_parts
 
 _SCHEDULES = ("WarmupCosineLR", "WarmupMultiStepLR", "WarmupStepWithFixedGammaLR")
 _SAMPLERS = (
@@ -44,6 +45,7 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
     _check_batch_size(cfg, num_processes)
     scaled = DefaultTrainer.auto_scale_workers(cfg, num_processes)
     _check_periods(scaled, "" if scaled is cfg else f", scaled to {num_processes} processes")
+    check_parts(scaled, num_processes)
     try:
         build_lr_scheduler(scaled, build_optimizer(scaled, nn.Linear(1, 1)))
     except (AssertionError, TypeError, ValueError, ZeroDivisionError) as error:

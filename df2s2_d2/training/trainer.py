@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import weakref
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
-from detectron2.engine import DefaultTrainer, hooks
+from detectron2.engine import DefaultTrainer, TrainerBase, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.solver import LRMultiplier
 from detectron2.utils import comm
@@ -21,14 +20,17 @@ from torch.utils.data import DataLoader
 
 from df2s2_d2.data import FaceDatasetMapper, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
-from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
+from df2s2_d2.inference.trained_weights import AVERAGE_KEY
 from df2s2_d2.modeling.backbone import load_pretrained
 from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
+from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.catch_up import CatchUp
 from df2s2_d2.training.checkpoints import RunCheckpointer
+from df2s2_d2.training.distribution import distribute
 from df2s2_d2.training.metrics_file import MetricsWriter
+from df2s2_d2.training.optimizer import build_sgd
 from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
 from df2s2_d2.training.protocol import protocol_of
 from df2s2_d2.training.reproducible_steps import ReproducibleSteps
@@ -40,35 +42,45 @@ from df2s2_d2.training.resume import (
     steps_done,
 )
 from df2s2_d2.training.signals import StopOnSignal, stoppable
+from df2s2_d2.training.step import build_step
+from df2s2_d2.training.weight_average import build_weight_average
 
 logger = logging.getLogger(__name__)
-
-# Steps between two reports of detectron2's writers.
-_WRITE_PERIOD = 20
 
 
 class Trainer(DefaultTrainer):
     """Train and evaluate face detectors, and any other detectron2 model on the same data."""
 
     def __init__(self, cfg: CfgNode):
-        on_cpu = cfg.MODEL.DEVICE == "cpu"
-        self._autocast = _cpu_autocast() if on_cpu and cfg.SOLVER.AMP.ENABLED else None
-        if on_cpu and cfg.SOLVER.AMP.ENABLED:
-            # detectron2's mixed precision is for GPUs only; on a CPU it is a matter of autocast.
-            cfg = cfg.clone()
-            cfg.defrost()
-            cfg.SOLVER.AMP.ENABLED = False
-        super().__init__(cfg)
+        # Not DefaultTrainer's own, whose model, step and checkpoints are detectron2's.
+        TrainerBase.__init__(self)
+        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
+        model = self.build_model(cfg)
+        # Copied before the model gets what cannot be copied.
+        self.average = build_weight_average(cfg, model)
+        accelerate(model, cfg)
+        self._trainer = build_step(
+            cfg,
+            distribute(model, cfg),
+            self.build_train_loader(cfg),
+            self.build_optimizer(cfg, model),
+            self.average,
+        )
+        self.scheduler = self.build_lr_scheduler(cfg, self.optimizer)
         self.checkpointer = RunCheckpointer(
-            self._trainer.model,
+            self.model,
             cfg.OUTPUT_DIR,
             save_to_disk=comm.is_main_process(),
             trainer=weakref.proxy(self),
             **{CONFIG_KEY: CarriedConfig(cfg)},
         )
-        if not on_cpu:
-            # Reading losses makes the GPU wait, so they are read only when they are written.
-            self._trainer.gather_metric_period = _WRITE_PERIOD
+        if self.average is not None:
+            self.checkpointer.add_checkpointable(AVERAGE_KEY, self.average)
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self.cfg = cfg
+        self._stop_on_signal = StopOnSignal()
+        self.register_hooks(self.build_hooks())
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
@@ -89,15 +101,6 @@ class Trainer(DefaultTrainer):
             state["hooks"] = {k: v for k, v in state["hooks"].items() if k != "LRScheduler"}
         super().load_state_dict(state)
         set_step(self.scheduler, steps)
-
-    def train(self):
-        """As detectron2's; a signal stops it (:class:`StopOnSignal`)."""
-        with self._stop_on_signal:
-            return super().train()
-
-    def run_step(self) -> None:
-        with self._autocast or contextlib.nullcontext():
-            super().run_step()
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the newest checkpoint in OUTPUT_DIR that can be read, or start anew.
@@ -130,9 +133,21 @@ class Trainer(DefaultTrainer):
             )
         self.checkpointer.load(self.cfg.MODEL.WEIGHTS, checkpointables=[])
 
+    def train(self):
+        """As detectron2's; a signal stops it (:class:`StopOnSignal`)."""
+        with self._stop_on_signal:
+            return super().train()
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        model = super().build_model(cfg)
+        if cfg.SOLVER.CHANNELS_LAST:
+            use_channels_last(model)
+        return model
+
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        optimizer = super().build_optimizer(cfg, model)
+        optimizer = build_sgd(cfg, model)
         name_parameters(optimizer, model)
         return optimizer
 
@@ -151,7 +166,15 @@ class Trainer(DefaultTrainer):
 
         So the figures of a run, among them the one that chooses its best model, are comparable.
         """
-        return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+        # Test images are of all sizes, each of which would be compiled anew.
+        with torch.compiler.set_stance("force_eager"):
+            return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+
+    def evaluate(self) -> dict:
+        """Test what a run is judged by: the average of its weights with SOLVER.EMA.ENABLED."""
+        model = self.model if self.average is None else self.average.model
+        self._last_eval_results = self.test(self.cfg, model)
+        return self._last_eval_results
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
@@ -176,22 +199,19 @@ class Trainer(DefaultTrainer):
         built = super().build_hooks()
         built = [hook for hook in built if not isinstance(hook, hooks.PeriodicCheckpointer)]
         at = next(i for i, hook in enumerate(built) if isinstance(hook, hooks.EvalHook))
+        before, behind = built[:at], built[at + 1 :]
         period = test.EVAL_PERIOD if self.cfg.DATASETS.TEST else 0
         latest, best = [], []
         if comm.is_main_process():
             latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]
             best = [BestCheckpointer(test.BEST_METRIC)] if period > 0 else []
-        self._stop_on_signal = StopOnSignal()
-        behind = [*built[at + 1 :], CatchUp(period, test.BEST_METRIC), self._stop_on_signal]
-        return [ReproducibleSteps(), *built[:at], *latest, built[at], *best, *behind]
-
-
-def _cpu_autocast() -> contextlib.AbstractContextManager | None:
-    """bfloat16 autocast where the processor is fast in it; elsewhere it would only be slower."""
-    if multiplies_bfloat16_fast(torch.device("cpu")):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-    logger.warning(
-        "This processor is not faster in bfloat16 than in float32: SOLVER.AMP.ENABLED is passed "
-        "over"
-    )
-    return None
+        return [
+            ReproducibleSteps(),
+            *before,
+            *latest,
+            hooks.EvalHook(test.EVAL_PERIOD, self.evaluate),
+            *best,
+            *behind,
+            CatchUp(period, test.BEST_METRIC),
+            self._stop_on_signal,
+        ]

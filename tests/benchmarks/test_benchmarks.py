@@ -16,6 +16,7 @@ from detectron2.modeling import build_model
 
 from benchmarks import complexity, inference, make_table, matching, models, training
 from benchmarks.common import relative_difference, summarize_seconds, time_alternating
+from benchmarks.stage_clock import StageClock
 from df2s2_d2 import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,16 +61,46 @@ def test_inference_gives_nms_the_same_work_and_accounts_for_the_time(tmp_path):
     assert make_table.to_markdown(document).count("\n") == 1 + 2 + len(rows)
 
 
-def test_training_times_both_models(tmp_path):
+def test_training_times_both_models_in_every_variant(tmp_path):
     output = tmp_path / "training.json"
-    options = ["--size", "128", "128", "--batch-sizes", "2", "--faces", "5"]
+    options = ["--sizes", "128", "--batch-sizes", "2", "--faces", "5", "--channels-last"]
+    options += ["--recompute", "--growth-faces", "5", "300", "--growth-sizes", "192"]
     training.main([*QUICK, "--config-files", SMALL, *options, "--output", str(output)])
     document = read_json(output)
-    assert [row["model"] for row in document["results"]] == [models.OURS, models.THEIRS]
-    for row in document["results"]:
-        assert row["median_ms"] > 0
+    both = [models.OURS, models.THEIRS]
+    rows = document["results"]
+    assert [(row["size"], row["faces"], row["variant"], row["model"]) for row in rows] == [
+        *((128, 5, variant, name) for variant in ("plain", "channels last") for name in both),
+        (128, 5, "recomputed", models.OURS),
+        *((128, 300, "plain", name) for name in both),
+        *((192, 5, "plain", name) for name in both),
+    ]
+    for row in rows:
+        assert tuple(row["stages_ms"]) == training.STAGES
+        assert min(row["stages_ms"].values()) > 0
         assert row["synchronizations"] is None  # counted on a GPU only
-    assert models.OURS in make_table.to_markdown(document)
+        assert row["working_memory_mb"] is None or row["working_memory_mb"] > 0
+    assert rows[1]["speedup"] == 1
+    assert rows[0]["speedup"] == pytest.approx(rows[1]["median_ms"] / rows[0]["median_ms"])
+    assert make_table.to_markdown(document).count("\n") == 1 + 2 + len(rows)
+
+
+def test_time_in_an_inner_stage_does_not_count_for_the_outer_one(monkeypatch):
+    now = iter([0.0, 1.0, 3.0, 7.0])
+    monkeypatch.setattr("benchmarks.stage_clock.time.perf_counter", lambda: next(now))
+
+    class Model:
+        def inner(self, x: int) -> int:
+            return x + 1
+
+        def outer(self, x: int) -> int:
+            return self.inner(x)
+
+    model, clock = Model(), StageClock(CPU)
+    with clock.watching((model, "outer", "losses"), (model, "inner", "targets")):
+        assert model.outer(1) == 2
+    assert clock.seconds == {"losses": 1.0 + 4.0, "targets": 2.0}
+    assert model.outer(1) == 2 and not vars(model)
 
 
 def test_matching_agrees_with_detectron2_and_leaves_out_too_large_matrices(tmp_path):

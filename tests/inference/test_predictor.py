@@ -188,7 +188,7 @@ def test_every_image_gets_the_detections_it_gets_alone(predictor):
 class BlobFinder(torch.nn.Module):
     """Finds bright rectangles on black, unless they are too small; notes what it gets."""
 
-    backbone = SimpleNamespace(size_divisibility=128)
+    backbone = SimpleNamespace(size_divisibility=32)
     smallest = 8
 
     def __init__(self):
@@ -213,7 +213,7 @@ class BlobFinder(torch.nn.Module):
     def padded(self) -> list[int]:
         """Pixels of each batch after padding."""
         return [
-            len(batch) * int(np.prod(np.ceil(np.max(batch, axis=0) / 128) * 128))
+            len(batch) * int(np.prod(np.ceil(np.max(batch, axis=0) / 32) * 32))
             for batch in self.batches
         ]
 
@@ -238,14 +238,15 @@ def drawing(size: tuple[int, int], boxes: list[list[int]]) -> np.ndarray:
 
 
 def test_batches_are_of_one_size_and_bounded(blob_predictor):
-    predictor = blob_predictor("TEST.AUG.MAX_PIXELS", 512 * 512, batch_size=5)
+    overrides = ["INPUT.MIN_SIZE_TEST", 250, "TEST.AUG.MAX_PIXELS", 512 * 512]
+    predictor = blob_predictor(*overrides, batch_size=5)
     sizes = [(100, 100), (100, 150)] * 20
     images = [drawing(size, [[20, 20, 40 + index, 60]]) for index, size in enumerate(sizes)]
     found = predictor(images)
     # In the order of the images, though they came in batches by size.
     widths = [boxes.pred_boxes.tensor[0, 2].item() for boxes in found]
     np.testing.assert_allclose(widths, [40 + index for index in range(40)], atol=1)
-    # 160 x 160 padded to 256 x 256: four are a full budget; 160 x 240 is padded as much.
+    # 250 x 250 padded to 256 x 256: four are a full budget.
     assert max(map(len, predictor.model.batches)) == 4
     assert max(predictor.model.padded()) == 512 * 512
     predictor = blob_predictor(batch_size=5)

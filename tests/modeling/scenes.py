@@ -28,7 +28,7 @@ def padded_size(image_sizes: list[tuple[int, int]], divisor: int = 128) -> tuple
 
 
 def map_sizes(batch_size: tuple[int, int], strides=STRIDES) -> list[tuple[int, int]]:
-    return [(batch_size[0] // stride, batch_size[1] // stride) for stride in strides]
+    return [(-(-batch_size[0] // stride), -(-batch_size[1] // stride)) for stride in strides]
 
 
 def grids_of(image_sizes: list[tuple[int, int]], **options) -> list[AnchorGrid]:

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torchvision.models import resnet18
 
 from df2s2_d2.evaluation import read_detections
-from df2s2_d2.training import Trainer
-from df2s2_d2.training import trainer as trainer_module
+from df2s2_d2.inference.trained_weights import load_trained
+from df2s2_d2.training import Trainer, precision
 from tests.small_runs import registered, smallest_config, wider_face_files
 
 SETTINGS = {"AP_easy", "AP_medium", "AP_hard"}
@@ -143,7 +143,7 @@ def test_training_changes_the_weights(config, tmp_path):
 
 @pytest.mark.parametrize("is_fast", [True, False])
 def test_mixed_precision_on_a_cpu_is_autocast_or_passed_over(config, caplog, monkeypatch, is_fast):
-    monkeypatch.setattr(trainer_module, "multiplies_bfloat16_fast", lambda device: is_fast)
+    monkeypatch.setattr(precision, "multiplies_bfloat16_fast", lambda device: is_fast)
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
         trainer = Trainer(config(SOLVER__AMP__ENABLED=True, SOLVER__MAX_ITER=2))
     kinds = {True: set(), False: set()}
@@ -191,6 +191,51 @@ def test_best_model_can_follow_another_figure(config, tmp_path):
 def test_without_evaluation_there_is_no_best_model(config, tmp_path):
     run(config(SOLVER__MAX_ITER=1))
     assert not (tmp_path / "model_best.pth").exists()
+
+
+# The average of the weights
+
+
+class WatchedTrainer(ScriptedTrainer):
+    """Notes the weights that are tested."""
+
+    tested: list[dict] = []
+
+    @classmethod
+    def test(cls, cfg, model, evaluators=None):
+        cls.tested.append({name: x.clone() for name, x in model.state_dict().items()})
+        return super().test(cfg, model, evaluators)
+
+
+def test_the_average_is_tested_saved_detected_with_and_resumed(config, tmp_path):
+    overrides = {
+        "SOLVER__EMA__ENABLED": True,
+        "SOLVER__EMA__DECAY": 0.5,
+        "SOLVER__CHECKPOINT_PERIOD": 1,
+        "TEST__EVAL_PERIOD": 2,
+    }
+    WatchedTrainer.tested = []
+    trainer = run(config(**overrides), WatchedTrainer, script=[0.5, 0.6])
+    final = load(tmp_path / "model_final.pth")
+    average = {"model": trainer.average.model.state_dict()}
+    assert final["ema"]["num_updates"] == 4
+    assert same_weights(final["ema"], average) and not same_weights(final, average)
+    assert same_weights(final, {"model": trainer.model.state_dict()})
+    first, last = WatchedTrainer.tested
+    assert same_weights({"model": last}, average) and not same_weights({"model": first}, average)
+    best = load(tmp_path / "model_best.pth")
+    assert same_weights(best["ema"], average)
+
+    detector = Trainer.build_model(trainer.cfg)
+    load_trained(detector, str(tmp_path / "model_final.pth"))
+    assert same_weights({"model": detector.state_dict()}, average)
+
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
+    resumed = WatchedTrainer(config(**overrides))
+    resumed.resume_or_load(resume=True)
+    saved = load(tmp_path / "model_0000001.pth")
+    assert resumed.average.num_updates == 2
+    assert same_weights(resumed.average.state_dict(), saved["ema"])
 
 
 # Resuming

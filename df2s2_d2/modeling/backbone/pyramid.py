@@ -64,7 +64,7 @@ class BottomUp(Backbone):
             maps.append(ShapeSpec(channels=channels, stride=2 * maps[-1].stride))
 
         for _ in range(num_pooled_levels):
-            add_level(nn.MaxPool2d(2), maps[-1].channels)
+            add_level(nn.MaxPool2d(2, ceil_mode=True), maps[-1].channels)
         for mid_channels, out_channels in conv_levels:
             level = ConvLevel(maps[-1].channels, mid_channels, out_channels, conv_levels_norm)
             add_level(level, out_channels)
@@ -96,20 +96,26 @@ class PyramidBackbone(Backbone):
     Args:
         bottom_up: see :class:`BottomUp`.
         neck: reads maps of ``bottom_up``.
+        neck_features: names of these maps.
     """
 
-    def __init__(self, bottom_up: BottomUp, neck: Neck):
+    def __init__(self, bottom_up: BottomUp, neck: Neck, neck_features: Sequence[str]):
         super().__init__()
         self.bottom_up = bottom_up
         self.neck = neck
+        shapes = bottom_up.output_shape()
+        self._coarsest_stride = max(shapes[name].stride for name in neck_features)
         # Maps pooled from another one, and the name of that one.
         self.sources = {**bottom_up.sources, **neck.sources}
 
     @property
     def size_divisibility(self) -> int:
-        """Images are padded to whole cells of the coarsest level, so that levels align."""
-        strides = [shape.stride for shape in self.output_shape().values()]
-        return max(*strides, self.bottom_up.size_divisibility)
+        """Images are padded to whole cells of the coarsest map that the neck reads.
+
+        So the maps that it fuses align. Levels above, which nothing is fused with, may end within
+        a cell: padding for their sake would cost up to the stride of the topmost in every image.
+        """
+        return max(self._coarsest_stride, self.bottom_up.size_divisibility)
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         return {**self.bottom_up.output_shape(), **self.neck.output_shape()}
@@ -130,4 +136,5 @@ def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackb
         conv_levels=cfg.MODEL.BOTTOM_UP.CONV_LEVELS,
         conv_levels_norm=cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM,
     )
-    return PyramidBackbone(bottom_up, build_neck(cfg, bottom_up.output_shape()))
+    neck = build_neck(cfg, bottom_up.output_shape())
+    return PyramidBackbone(bottom_up, neck, cfg.MODEL.NECK.IN_FEATURES)

@@ -85,7 +85,8 @@ class FFP(Neck):
             projections behind the fusion give all outputs this width, so that heads which want
             equal widths can sit on the neck.
         kernel_size, norm, activation: see :class:`FBlock`.
-        num_pooled_levels: levels above the topmost map.
+        num_pooled_levels: levels above the topmost map; what is left at the edge of a map of odd
+            size gets a cell of its own.
         pool_kernel_size: kernel of the stride-2 pooling that makes them, 2 or 1.
     """
 
@@ -156,5 +157,5 @@ class FFP(Neck):
             maps[level] = self.blocks[level](maps[level], maps[level + 1])
         maps = [project(x) for project, x in zip(self.projections, maps, strict=True)]
         for _ in range(self.num_pooled_levels):
-            maps.append(F.max_pool2d(maps[-1], self.pool_kernel_size, stride=2))
+            maps.append(F.max_pool2d(maps[-1], self.pool_kernel_size, stride=2, ceil_mode=True))
         return dict(zip(self._output_shape, maps, strict=True))

@@ -20,7 +20,32 @@ def test_output_shape_is_that_of_the_outputs(tiny_config, config_file):
         stride = shapes[name].stride
         assert stride == 2 ** int(name[1:])
         assert x.shape == (1, shapes[name].channels, 128 // stride, 256 // stride)
-    assert backbone.size_divisibility == 128
+    assert backbone.size_divisibility == 32
+
+
+@pytest.mark.parametrize("config_file", CONFIGS)
+def test_levels_above_the_neck_end_within_a_cell(tiny_config, config_file):
+    """Images are not padded for their sake."""
+    backbone = build_backbone(tiny_config(config_file)).eval()
+    with torch.no_grad():
+        outputs = backbone(torch.rand(1, 3, 160, 224))
+    for name, x in outputs.items():
+        stride = 2 ** int(name[1:])
+        assert x.shape[-2:] == (-(-160 // stride), -(-224 // stride)), name
+
+
+def test_what_is_left_at_the_edge_of_a_map_is_pooled_too(tiny_config):
+    backbone = build_backbone(tiny_config("DF2S2/DF2S2_R50_PAL.yaml")).eval()
+    with torch.no_grad():
+        outputs = backbone(torch.rand(1, 3, 160, 224))
+    for side in "cp":
+        fine, coarse = outputs[f"{side}5"], outputs[f"{side}6"]  # 5 x 7 cells, 3 x 4 cells
+        assert torch.equal(coarse[0, :, 2, 3], fine[0, :, 4, 6])
+        assert torch.equal(coarse[0, :, 0, 3], fine[0, :, :2, 6].amax(dim=1))
+
+
+def test_maps_that_are_fused_with_one_another_align(tiny_config):
+    assert build_backbone(tiny_config("DSFD/DSFD_R50.yaml")).size_divisibility == 128
 
 
 def test_pooled_bottom_up_levels(tiny_config):

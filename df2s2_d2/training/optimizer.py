@@ -1,0 +1,49 @@
+"""SGD in one pass over the weights, of which a device can leave out a step by itself."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from torch import Tensor, nn
+
+
+def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """detectron2's SGD for the same keys below SOLVER, gradient clipping among them, but fused."""
+    solver = cfg.SOLVER
+    parameters = get_default_optimizer_params(
+        model,
+        base_lr=solver.BASE_LR,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+    )
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
+        fused=True,
+    )
+    if solver.MOMENTUM:
+        # The fused kernel makes its own without filling them, and would keep what lay there if it
+        # leaves out its very first step, as float16 often makes it.
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def step_unless(optimizer: torch.optim.Optimizer, is_bad: Tensor) -> None:
+    """Update the weights, unless the device finds ``is_bad``, a bool, to be true.
+
+    The host does not wait for it, but with optimizers that are not fused.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        # As torch's GradScaler tells fused optimizers.
+        optimizer.found_inf = is_bad.float()
+        optimizer.step()
+        del optimizer.found_inf
+    elif not is_bad:
+        optimizer.step()
