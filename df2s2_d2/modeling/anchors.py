@@ -63,6 +63,20 @@ class AnchorGrid:
         return rows[:, :, None] & columns[:, None]
 
 
+def anchors_in_image(grids: list[AnchorGrid], image_sizes: Tensor) -> Tensor:
+    """(N, R) bool: which anchors have their centre inside the image, not in its padding.
+
+    Args:
+        grids: one per level.
+        image_sizes: (N, 2), height and width of the images before padding.
+    """
+    inside = []
+    for grid in grids:
+        cells = grid.cells_inside(image_sizes)
+        inside.append(cells[..., None].expand(-1, -1, -1, len(grid.shapes)).flatten(1))
+    return torch.cat(inside, dim=1)
+
+
 def _count_up_to(count: int, like: Tensor) -> Tensor:
     # A trace takes the device down as a constant; what is moved like another tensor follows that.
     return move_device_like(torch.arange(count, dtype=torch.float32, device=like.device), like)

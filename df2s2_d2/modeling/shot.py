@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,7 +11,8 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
 from torch import Tensor, nn
 
-from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator
+from df2s2_d2.modeling.anchor_labels import label_anchors
+from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator, anchors_in_image
 from df2s2_d2.modeling.classification_losses import (
     ClassificationLoss,
     build_classification_loss,
@@ -31,8 +31,6 @@ from df2s2_d2.modeling.matching import (
     POSITIVE,
     AnchorMatcher,
     Matches,
-    anchors_in_image,
-    anchors_in_regions,
 )
 from df2s2_d2.modeling.weak_masks import (
     cells_in_regions,
@@ -224,19 +222,7 @@ class Shot(nn.Module):
             grids: one per level.
             ground_truth: of the batch.
         """
-        matches = self.matcher(
-            grids, ground_truth.faces, ground_truth.face_images, ground_truth.image_sizes
-        )
-        if not len(ground_truth.regions):
-            return matches
-        covered = anchors_in_regions(
-            grids,
-            ground_truth.regions,
-            ground_truth.region_images,
-            num_images=len(ground_truth.image_sizes),
-        )
-        left_out = covered & (matches.labels != POSITIVE)
-        return replace(matches, labels=matches.labels.masked_fill(left_out, IGNORED))
+        return label_anchors(self.matcher, grids, ground_truth)
 
     @torch.no_grad()
     def mask_targets(

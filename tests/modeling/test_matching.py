@@ -12,12 +12,12 @@ import torch
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
+from df2s2_d2.modeling.anchor_labels import anchors_in_regions
 from df2s2_d2.modeling.matching import (
     BACKGROUND,
     IGNORED,
     POSITIVE,
     AnchorMatcher,
-    anchors_in_regions,
 )
 from tests.modeling import references, scenes
 
@@ -238,6 +238,7 @@ _MEASURE_MEMORY = """
 import resource
 import numpy as np
 import torch
+from df2s2_d2.modeling.anchor_labels import anchors_in_regions
 from df2s2_d2.modeling.matching import AnchorMatcher
 from tests.modeling import scenes
 
