@@ -21,7 +21,7 @@ from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.modeling.heads import HeadOutputs, build_head
 from df2s2_d2.modeling.losses import (
     NORMALIZERS,
-    box_loss,
+    level_box_loss,
     mask_loss,
     mean_over_workers,
     normalized_sum,
@@ -183,26 +183,32 @@ class Shot(nn.Module):
         level_sizes = [len(grid) for grid in grids]
 
         def sum_levels(values: Tensor) -> Tensor:  # (N, R) -> (L,)
-            return torch.stack([x.sum(dtype=torch.float32) for x in values.split(level_sizes, 1)])
+            return torch.stack([x.sum() for x in values.split(level_sizes, 1)])
 
-        logits, deltas = flatten_predictions(outputs)
+        def count_levels(mask: Tensor) -> Tensor:  # (N, R) -> (L,)
+            return torch.stack([x.count_nonzero() for x in mask.split(level_sizes, 1)])
+
         positive = matches.labels == POSITIVE  # (N, R)
         cls_losses, participating = self.classification_loss(
-            logits, positive, participating=matches.labels != IGNORED
+            flatten_logits(outputs), positive, participating=matches.labels != IGNORED
         )
-        counts = [sum_levels(positive), sum_levels(participating)]
+        counts = [count_levels(positive), count_levels(participating)]
         mask_targets = None
         if outputs.masks is not None:
             mask_targets = self.mask_targets(grids, matches, ground_truth)
-            counts.append(torch.stack([x.participating.sum().float() for x in mask_targets]))
-        counts = mean_over_workers(torch.stack(counts))  # (2 or 3, L)
+            counts.append(torch.stack([x.participating.count_nonzero() for x in mask_targets]))
+        counts = mean_over_workers(torch.stack(counts).float())  # (2 or 3, L)
         cls_counts, box_counts = self.normalizer(counts[0], counts[1])
 
         no_face = ground_truth.faces.new_zeros(1, 4)
-        boxes = torch.cat((ground_truth.faces, no_face))[matches.faces]  # (N, R, 4)
-        anchors = torch.cat([grid.boxes() for grid in grids])  # (R, 4)
-        box_sums = sum_levels(
-            box_loss(deltas, anchors, boxes, positive, self.code_weights, self.smooth_l1_beta)
+        faces = torch.cat((ground_truth.faces, no_face))
+        level_positive = positive.split(level_sizes, 1)
+        level_owners = matches.faces.split(level_sizes, 1)
+        box_sums = torch.stack(
+            [
+                level_box_loss(*level, faces, self.code_weights, self.smooth_l1_beta)
+                for level in zip(outputs.deltas, grids, level_owners, level_positive, strict=True)
+            ]
         )
         losses = {
             "loss_cls": normalized_sum(sum_levels(cls_losses), cls_counts),
@@ -265,7 +271,7 @@ class Shot(nn.Module):
             padding of an image score 0.
         """
         grids = self.grids(outputs)
-        logits, deltas = flatten_predictions(outputs)
+        logits, deltas = flatten_logits(outputs), flatten_deltas(outputs)
         scores = logits.sigmoid() * anchors_in_image(grids, image_sizes)
         scores, index = scores.topk(_at_most(num_candidates, scores.shape[1]), dim=1)  # (N, C)
         anchors = torch.cat([grid.boxes() for grid in grids])[index]  # (N, C, 4)
@@ -279,8 +285,12 @@ def _at_most(limit: int, count: int | Tensor) -> int | Tensor:
     return count.clamp(max=limit) if isinstance(count, Tensor) else min(limit, count)
 
 
-def flatten_predictions(outputs: HeadOutputs) -> tuple[Tensor, Tensor]:
-    """Face logits (N, R) and box codes (N, R, 4) of all levels, float32."""
+def flatten_logits(outputs: HeadOutputs) -> Tensor:
+    """Face logits (N, R) of all levels, float32."""
     logits = torch.cat([permute_to_N_HWA_K(x, 1) for x in outputs.logits], dim=1)
-    deltas = torch.cat([permute_to_N_HWA_K(x, 4) for x in outputs.deltas], dim=1)
-    return logits[..., 0].float(), deltas.float()
+    return logits[..., 0].float()
+
+
+def flatten_deltas(outputs: HeadOutputs) -> Tensor:
+    """Box codes (N, R, 4) of all levels, float32."""
+    return torch.cat([permute_to_N_HWA_K(x, 4) for x in outputs.deltas], dim=1).float()
