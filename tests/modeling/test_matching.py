@@ -12,13 +12,13 @@ import torch
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
-from df2s2_d2.modeling.anchor_labels import anchors_in_regions
 from df2s2_d2.modeling.matching import (
     BACKGROUND,
     IGNORED,
     POSITIVE,
     AnchorMatcher,
 )
+from df2s2_d2.modeling.regions import anchors_in_regions
 from tests.modeling import references, scenes
 
 THRESHOLDS = [(0.4, 0.5), (0.4, 0.4), (0.3, 0.7)]
@@ -238,7 +238,6 @@ _MEASURE_MEMORY = """
 import resource
 import numpy as np
 import torch
-from df2s2_d2.modeling.anchor_labels import anchors_in_regions
 from df2s2_d2.modeling.matching import AnchorMatcher
 from tests.modeling import scenes
 
