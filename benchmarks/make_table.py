@@ -28,6 +28,7 @@ PAGES = {
         "short_training_gpu.json": "A short training on a GPU",
         "matching_gpu.json": "Matching on a GPU",
         "matching_cpu.json": "Matching on a CPU",
+        "targets_and_losses_cpu.json": "Targets and losses on a CPU",
         "evaluation.json": "Evaluation on a CPU",
     },
     FOLDER.parent / "MODEL_ZOO.md": {
@@ -43,6 +44,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "training": _training_table,
         "complexity": _complexity_table,
         "matching": _matching_table,
+        "targets_and_losses": _targets_and_losses_table,
         "short_training": _short_training_table,
         "evaluation": _evaluation_table,
     }
@@ -104,6 +106,32 @@ def _matching_table(results: list[dict[str, Any]]) -> str:
         agreeing = row["labels_agreeing"]
         rows[-1] += ["" if agreeing is None else f"{agreeing:.4%}"]
     return _table(header, rows)
+
+
+def _targets_and_losses_table(results: dict[str, Any]) -> str:
+    header = ["faces an image", "images", "pixels", "noise"]
+    stages = ("targets", "losses", "both")
+    for stage in stages:
+        header += [f"{stage} ms", f"RetinaNet's {stage} ms", "x"]
+    header += ["with masks ms", "MB", "RetinaNet's MB", "with masks MB"]
+    rows = []
+    for row in results["parts"]:
+        rows.append([row["faces"], row["batch_size"], row["size"], f"{row['noise']:.1%}"])
+        for stage in stages:
+            ours, theirs = row[f"{stage}_ours_ms"], row[f"{stage}_theirs_ms"]
+            rows[-1] += [_number(ours)]
+            rows[-1] += [_number(theirs), f"{theirs / ours:.1f}"] if theirs else ["not run", ""]
+        rows[-1] += [_number(row["with_masks_ms"]), _number(row["both_ours_memory_mb"])]
+        rows[-1] += [_number(row["both_theirs_memory_mb"]), _number(row["with_masks_memory_mb"])]
+    steps = results["steps"]
+    step_rows = [
+        [row["faces"], _number(row["median_ms"]), f"{row['times_first']:.2f}"]
+        + [_number(row["memory_mb"]), f"{steps['noise']:.1%}"]
+        for row in steps["rows"]
+    ]
+    first = steps["rows"][0]["faces"]
+    step_header = ["faces an image", "whole step ms", f"x {first} faces", "MB", "noise"]
+    return f"{_table(header, rows)}\n\n{_table(step_header, step_rows)}"
 
 
 def _evaluation_table(results: dict[str, Any]) -> str:

@@ -44,9 +44,17 @@ class AnchorGrid:
         centers = torch.stack(
             (xs.expand(self.height, -1), ys[:, None].expand(-1, self.width)), dim=-1
         )
-        centers = centers[:, :, None]  # (H, W, 1, 2)
-        half = self.shapes / 2
-        return torch.cat((centers - half, centers + half), dim=-1).reshape(-1, 4)
+        return _boxes_around(centers[:, :, None], self.shapes).reshape(-1, 4)
+
+    def boxes_at(self, rows: Tensor, columns: Tensor, shapes: Tensor) -> Tensor:
+        """The anchors of some cells as XYXY pixels, (P, 4), equal to those of :meth:`boxes`.
+
+        Args:
+            rows, columns, shapes: (P,) int64, places of the anchors in (H, W, A).
+        """
+        xs, ys = self.centers()
+        centers = torch.stack((xs[columns], ys[rows]), dim=-1)
+        return _boxes_around(centers, self.shapes[shapes])
 
     def inside(self, image_sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Which columns, (N, W), and rows, (N, H), have their centre inside each image.
@@ -61,6 +69,26 @@ class AnchorGrid:
         """Which cells, (N, H, W), have their centre inside each image; see :meth:`inside`."""
         columns, rows = self.inside(image_sizes)
         return rows[:, :, None] & columns[:, None]
+
+
+def anchors_in_image(grids: list[AnchorGrid], image_sizes: Tensor) -> Tensor:
+    """(N, R) bool: which anchors have their centre inside the image, not in its padding.
+
+    Args:
+        grids: one per level.
+        image_sizes: (N, 2), height and width of the images before padding.
+    """
+    inside = []
+    for grid in grids:
+        cells = grid.cells_inside(image_sizes)
+        inside.append(cells[..., None].expand(-1, -1, -1, len(grid.shapes)).flatten(1))
+    return torch.cat(inside, dim=1)
+
+
+def _boxes_around(centers: Tensor, sizes: Tensor) -> Tensor:
+    """Boxes (..., 4), XYXY, of centres and widths and heights, both (..., 2)."""
+    half = sizes / 2
+    return torch.cat((centers - half, centers + half), dim=-1)
 
 
 def _count_up_to(count: int, like: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode
-from fvcore.nn import sigmoid_focal_loss
 from torch import Tensor
 
 
@@ -44,8 +43,12 @@ class FocalLoss(ClassificationLoss):
         self.gamma = gamma
 
     def __call__(self, logits: Tensor, positive: Tensor, participating: Tensor) -> AnchorLosses:
-        losses = sigmoid_focal_loss(logits, positive.float(), alpha=self.alpha, gamma=self.gamma)
-        return AnchorLosses(losses * participating, participating)
+        # How far a logit is on the wrong side: the probability of the wrong class is its sigmoid,
+        # and the cross entropy its softplus.
+        wrong = torch.where(positive, -logits, logits)
+        weights = torch.where(positive, self.alpha, 1 - self.alpha) * participating
+        losses = weights * wrong.sigmoid().pow(self.gamma) * F.softplus(wrong)
+        return AnchorLosses(losses, participating)
 
 
 class MinedSoftmaxLoss(ClassificationLoss):

@@ -14,6 +14,9 @@ from detectron2.utils import comm
 from fvcore.nn import smooth_l1_loss
 from torch import Tensor
 
+from df2s2_d2.modeling.anchors import AnchorGrid
+from df2s2_d2.modeling.selection import can_select
+
 # How the sums of each level are normalised, from the positive anchors of each level and those that
 # take part in its classification, both (L,): divisors of classification and box terms.
 Normalizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -63,10 +66,10 @@ def box_loss(
     """Smooth-L1 loss of each anchor's box code, summed over its four parts, 0 unless positive.
 
     Args:
-        deltas: (N, R, 4) predicted box codes.
-        anchors: (R, 4) XYXY in pixels.
-        boxes: (N, R, 4) the box that each positive anchor should become; any other rows.
-        positive: (N, R) bool.
+        deltas: (..., 4) predicted box codes.
+        anchors: (..., 4) XYXY in pixels, broadcastable to ``boxes``.
+        boxes: (..., 4) the box that each positive anchor should become; any other rows.
+        positive: (...) bool.
         code_weights: (4,), weights of dx, dy, dw and dh.
         beta: where the loss turns linear.
     """
@@ -74,6 +77,38 @@ def box_loss(
     boxes = torch.where(positive[..., None], boxes, anchors)
     target = encode_boxes(anchors, boxes, code_weights)
     return smooth_l1_loss(deltas, target, beta=beta).sum(dim=-1) * positive
+
+
+def level_box_loss(
+    deltas: Tensor,
+    grid: AnchorGrid,
+    owners: Tensor,
+    positive: Tensor,
+    faces: Tensor,
+    code_weights: Tensor,
+    beta: float,
+) -> Tensor:
+    """Sum of :func:`box_loss` over the anchors of a level, computed for few of them on a CPU.
+
+    Args:
+        deltas: (N, 4 A, H, W) predicted box codes of the level.
+        grid: the level.
+        owners: (N, H W A) int64, rows of ``faces``.
+        positive: (N, H W A) bool.
+        faces: (F + 1, 4) XYXY in pixels, the last one anything finite.
+        code_weights, beta: see :func:`box_loss`.
+    """
+    size = (len(deltas), grid.height, grid.width, len(grid.shapes))
+    positive, owners = positive.view(size), owners.view(size)
+    deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)  # (N, H, W, A, 4)
+    if can_select(deltas.device):
+        places = positive.nonzero(as_tuple=True)
+        anchors = grid.boxes_at(*places[1:])
+        deltas, owners, positive = deltas[places], owners[places], positive[places]
+    else:
+        anchors = grid.boxes().view(*size[1:], 4)
+    losses = box_loss(deltas.float(), anchors, faces[owners], positive, code_weights, beta)
+    return losses.sum()
 
 
 def encode_boxes(anchors: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:

@@ -111,7 +111,9 @@ class FaceDetector(DenseDetector):
         images = self.preprocess_image(batched_inputs)
         if self.training:
             ground_truth = GroundTruth.from_batch(batched_inputs, images.image_sizes, self.device)
-            return self.forward_training(self.backbone(images.tensor), ground_truth)
+            return self.forward_training(
+                self.backbone(images.tensor), ground_truth.with_spare_boxes()
+            )
         return [
             {"instances": instances} for instances in self.forward_inference(images, batched_inputs)
         ]

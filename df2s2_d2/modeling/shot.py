@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import NamedTuple
-
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
@@ -12,7 +9,7 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
 from torch import Tensor, nn
 
-from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator
+from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator, anchors_in_image
 from df2s2_d2.modeling.classification_losses import (
     ClassificationLoss,
     build_classification_loss,
@@ -21,7 +18,7 @@ from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.modeling.heads import HeadOutputs, build_head
 from df2s2_d2.modeling.losses import (
     NORMALIZERS,
-    box_loss,
+    level_box_loss,
     mask_loss,
     mean_over_workers,
     normalized_sum,
@@ -31,25 +28,8 @@ from df2s2_d2.modeling.matching import (
     POSITIVE,
     AnchorMatcher,
     Matches,
-    anchors_in_image,
-    anchors_in_regions,
 )
-from df2s2_d2.modeling.weak_masks import (
-    cells_in_regions,
-    faces_by_matching,
-    faces_by_scale,
-    rasterize_weak_mask,
-)
-
-
-class MaskTarget(NamedTuple):
-    """What one level's mask prediction is to be: ``mask`` on the ``participating`` cells.
-
-    Both are (N, H, W) bool.
-    """
-
-    mask: Tensor
-    participating: Tensor
+from df2s2_d2.modeling.targets import MaskTarget, TargetRule, Targets
 
 
 class Shot(nn.Module):
@@ -94,14 +74,10 @@ class Shot(nn.Module):
             raise ValueError(
                 f"LOSS.NORMALIZER must be one of {sorted(NORMALIZERS)}, found {normalizer!r}"
             )
-        if mask_assignment not in ("matching", "scale"):
-            raise ValueError(
-                f"WEAK_MASK.ASSIGNMENT must be 'matching' or 'scale', found {mask_assignment!r}"
-            )
         self.head = head
         self.anchor_generator = anchor_generator
         self.in_features = in_features
-        self.matcher = matcher
+        self.target_rule = TargetRule(matcher, mask_assignment, anchor_generator.sizes)
         self.box2box_transform = box2box_transform
         code_weights = torch.tensor(box2box_transform.weights)
         self.register_buffer("code_weights", code_weights, persistent=False)
@@ -110,7 +86,6 @@ class Shot(nn.Module):
         self.normalizer = NORMALIZERS[normalizer]
         self.box_reg_weight = box_reg_weight
         self.mask_weight = mask_weight
-        self.mask_assignment = mask_assignment
         self.loss_weight = loss_weight
         self.loss_suffix = loss_suffix
 
@@ -180,39 +155,61 @@ class Shot(nn.Module):
         Returns:
             ``loss_cls``, ``loss_box_reg`` and, if the head predicts masks, ``loss_mask``; scalars.
         """
-        grids = self.grids(outputs)
-        matches = self.match(grids, ground_truth)
+        targets = self.targets(outputs, ground_truth)
+        return self.losses_to_targets(outputs, targets, ground_truth.faces)
+
+    def targets(self, outputs: HeadOutputs, ground_truth: GroundTruth) -> Targets:
+        """What the predictions of :meth:`forward` are to be, given the same batch's annotations."""
+        return self.target_rule(self.grids(outputs), ground_truth, outputs.masks is not None)
+
+    def losses_to_targets(
+        self, outputs: HeadOutputs, targets: Targets, faces: Tensor
+    ) -> dict[str, Tensor]:
+        """See :meth:`losses`.
+
+        Args:
+            outputs: of :meth:`forward`.
+            targets: of :meth:`targets`.
+            faces: (F, 4), XYXY in pixels, that the targets were made from.
+        """
+        grids, matches = self.grids(outputs), targets.matches
         level_sizes = [len(grid) for grid in grids]
 
         def sum_levels(values: Tensor) -> Tensor:  # (N, R) -> (L,)
-            return torch.stack([x.sum(dtype=torch.float32) for x in values.split(level_sizes, 1)])
+            return torch.stack([x.sum() for x in values.split(level_sizes, 1)])
 
-        logits, deltas = flatten_predictions(outputs)
+        def count_levels(mask: Tensor) -> Tensor:  # (N, R) -> (L,)
+            return torch.stack([x.count_nonzero() for x in mask.split(level_sizes, 1)])
+
         positive = matches.labels == POSITIVE  # (N, R)
         cls_losses, participating = self.classification_loss(
-            logits, positive, participating=matches.labels != IGNORED
+            flatten_logits(outputs), positive, participating=matches.labels != IGNORED
         )
-        counts = [sum_levels(positive), sum_levels(participating)]
-        mask_targets = None
-        if outputs.masks is not None:
-            mask_targets = self.mask_targets(grids, matches, ground_truth)
-            counts.append(torch.stack([x.participating.sum().float() for x in mask_targets]))
-        counts = mean_over_workers(torch.stack(counts))  # (2 or 3, L)
+        counts = [count_levels(positive), count_levels(participating)]
+        if targets.masks is not None:
+            counts.append(torch.stack([x.participating.count_nonzero() for x in targets.masks]))
+        counts = mean_over_workers(torch.stack(counts).float())  # (2 or 3, L)
         cls_counts, box_counts = self.normalizer(counts[0], counts[1])
 
-        no_face = ground_truth.faces.new_zeros(1, 4)
-        boxes = torch.cat((ground_truth.faces, no_face))[matches.faces]  # (N, R, 4)
-        anchors = torch.cat([grid.boxes() for grid in grids])  # (R, 4)
-        box_sums = sum_levels(
-            box_loss(deltas, anchors, boxes, positive, self.code_weights, self.smooth_l1_beta)
+        faces = torch.cat((faces, faces.new_zeros(1, 4)))  # the last one is nobody's
+        level_positive = positive.split(level_sizes, 1)
+        level_owners = matches.faces.split(level_sizes, 1)
+        box_sums = torch.stack(
+            [
+                level_box_loss(*level, faces, self.code_weights, self.smooth_l1_beta)
+                for level in zip(outputs.deltas, grids, level_owners, level_positive, strict=True)
+            ]
         )
         losses = {
             "loss_cls": normalized_sum(sum_levels(cls_losses), cls_counts),
             "loss_box_reg": normalized_sum(box_sums, box_counts) * self.box_reg_weight,
         }
-        if mask_targets is not None:
+        if targets.masks is not None:
             mask_sums = torch.stack(
-                [mask_loss(x.float(), *t) for x, t in zip(outputs.masks, mask_targets, strict=True)]
+                [
+                    mask_loss(x.float(), *t)
+                    for x, t in zip(outputs.masks, targets.masks, strict=True)
+                ]
             )
             losses["loss_mask"] = normalized_sum(mask_sums, counts[2]) * self.mask_weight
         return {name + self.loss_suffix: loss * self.loss_weight for name, loss in losses.items()}
@@ -224,21 +221,8 @@ class Shot(nn.Module):
             grids: one per level.
             ground_truth: of the batch.
         """
-        matches = self.matcher(
-            grids, ground_truth.faces, ground_truth.face_images, ground_truth.image_sizes
-        )
-        if not len(ground_truth.regions):
-            return matches
-        covered = anchors_in_regions(
-            grids,
-            ground_truth.regions,
-            ground_truth.region_images,
-            num_images=len(ground_truth.image_sizes),
-        )
-        left_out = covered & (matches.labels != POSITIVE)
-        return replace(matches, labels=matches.labels.masked_fill(left_out, IGNORED))
+        return self.target_rule.match(grids, ground_truth)
 
-    @torch.no_grad()
     def mask_targets(
         self, grids: list[AnchorGrid], matches: Matches, ground_truth: GroundTruth
     ) -> list[MaskTarget]:
@@ -249,20 +233,7 @@ class Shot(nn.Module):
             matches: of :meth:`match`.
             ground_truth: of the batch.
         """
-        faces, images = ground_truth.faces, ground_truth.face_images
-        if self.mask_assignment == "matching":
-            on_level = faces_by_matching(matches, grids, len(faces))
-        else:
-            on_level = faces_by_scale(faces, self.anchor_generator.sizes)
-        image_sizes = ground_truth.image_sizes
-        targets = []
-        for grid, chosen in zip(grids, on_level.unbind(dim=1), strict=True):
-            mask = rasterize_weak_mask(grid, faces, chosen, images, image_sizes)
-            left_out = cells_in_regions(
-                grid, ground_truth.regions, ground_truth.region_images, len(image_sizes)
-            )
-            targets.append(MaskTarget(mask, grid.cells_inside(image_sizes) & ~left_out))
-        return targets
+        return self.target_rule.masks(grids, matches, ground_truth)
 
     def candidates(
         self, outputs: HeadOutputs, image_sizes: Tensor, num_candidates: int
@@ -279,7 +250,7 @@ class Shot(nn.Module):
             padding of an image score 0.
         """
         grids = self.grids(outputs)
-        logits, deltas = flatten_predictions(outputs)
+        logits, deltas = flatten_logits(outputs), flatten_deltas(outputs)
         scores = logits.sigmoid() * anchors_in_image(grids, image_sizes)
         scores, index = scores.topk(_at_most(num_candidates, scores.shape[1]), dim=1)  # (N, C)
         anchors = torch.cat([grid.boxes() for grid in grids])[index]  # (N, C, 4)
@@ -293,8 +264,12 @@ def _at_most(limit: int, count: int | Tensor) -> int | Tensor:
     return count.clamp(max=limit) if isinstance(count, Tensor) else min(limit, count)
 
 
-def flatten_predictions(outputs: HeadOutputs) -> tuple[Tensor, Tensor]:
-    """Face logits (N, R) and box codes (N, R, 4) of all levels, float32."""
+def flatten_logits(outputs: HeadOutputs) -> Tensor:
+    """Face logits (N, R) of all levels, float32."""
     logits = torch.cat([permute_to_N_HWA_K(x, 1) for x in outputs.logits], dim=1)
-    deltas = torch.cat([permute_to_N_HWA_K(x, 4) for x in outputs.deltas], dim=1)
-    return logits[..., 0].float(), deltas.float()
+    return logits[..., 0].float()
+
+
+def flatten_deltas(outputs: HeadOutputs) -> Tensor:
+    """Box codes (N, R, 4) of all levels, float32."""
+    return torch.cat([permute_to_N_HWA_K(x, 4) for x in outputs.deltas], dim=1).float()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
-from df2s2_d2.modeling.matching import POSITIVE, Matches
+from df2s2_d2.modeling.matching import Matches
 
 
 @torch.no_grad()
@@ -16,13 +16,10 @@ def faces_by_matching(matches: Matches, grids: list[AnchorGrid], num_faces: int)
     """(F, L) bool: the faces that have at least one positive anchor on a level."""
     levels = []
     sizes = [len(grid) for grid in grids]
-    for labels, faces in zip(
-        matches.labels.split(sizes, dim=1), matches.faces.split(sizes, dim=1), strict=True
-    ):
+    for faces in matches.faces.split(sizes, dim=1):
         # Row F collects the anchors that belong to no face.
         hits = torch.zeros(num_faces + 1, dtype=torch.bool, device=faces.device)
-        owners = torch.where(labels == POSITIVE, faces, num_faces).flatten()
-        hits.index_fill_(0, owners, True)  # unlike indexing, never a blocking copy of the value
+        hits.index_fill_(0, faces.flatten(), True)  # never a blocking copy, unlike indexing
         levels.append(hits[:num_faces])
     return torch.stack(levels, dim=1)
 
@@ -31,7 +28,8 @@ def faces_by_matching(matches: Matches, grids: list[AnchorGrid], num_faces: int)
 def faces_by_scale(faces: Tensor, anchor_sizes: list[list[float]]) -> Tensor:
     """(F, L) bool: the faces whose size is within a factor √2 of a level's anchor sizes.
 
-    The first level takes all smaller faces too, the last one all larger faces.
+    The first level takes all smaller faces too, the last one all larger faces; a box without an
+    area is on no level.
 
     Args:
         faces: (F, 4), XYXY in pixels.
@@ -40,9 +38,8 @@ def faces_by_scale(faces: Tensor, anchor_sizes: list[list[float]]) -> Tensor:
     side = (faces[:, 2:] - faces[:, :2]).prod(dim=1).sqrt()
     lower = [0.0] + [min(sizes) / math.sqrt(2) for sizes in anchor_sizes[1:]]
     upper = [max(sizes) * math.sqrt(2) for sizes in anchor_sizes[:-1]] + [math.inf]
-    return torch.stack(
-        [(side >= low) & (side < high) for low, high in zip(lower, upper, strict=True)], dim=1
-    )
+    levels = [(side >= low) & (side < high) for low, high in zip(lower, upper, strict=True)]
+    return torch.stack(levels, dim=1) & (side > 0)[:, None]
 
 
 @torch.no_grad()
@@ -64,31 +61,24 @@ def rasterize_weak_mask(
     Returns:
         (N, H, W) bool; off in the padding.
     """
-    x1, y1, x2, y2 = faces.unbind(dim=1)
     xs, ys = grid.centers()
-    inside_x, inside_y = (inside[image_index] for inside in grid.inside(image_sizes))
-    columns = (xs >= x1[:, None]) & (xs < x2[:, None]) & inside_x  # (F, W)
-    rows = (ys >= y1[:, None]) & (ys < y2[:, None]) & inside_y  # (F, H)
-    empty = ~(columns.any(dim=1) & rows.any(dim=1))[:, None]
-    columns = torch.where(empty, _nearest_cell((x1 + x2) / 2, inside_x, grid), columns)
-    rows = torch.where(empty, _nearest_cell((y1 + y2) / 2, inside_y, grid), rows)
-    return _paint(rows & chosen[:, None], columns, image_index, len(image_sizes))
-
-
-def _paint(rows: Tensor, columns: Tensor, image_index: Tensor, num_images: int) -> Tensor:
-    """(N, H, W) bool: union of the boxes that span ``rows`` (F, H) and ``columns`` (F, W)."""
-    # One-hot images sort the boxes into images, so that one matrix product paints them all.
-    images = torch.arange(num_images, device=rows.device)[:, None]
-    rows = rows & (image_index == images)[:, :, None]  # (N, F, H)
-    return rows.transpose(1, 2).float() @ columns.float() > 0
-
-
-def _nearest_cell(centers: Tensor, inside: Tensor, grid: AnchorGrid) -> Tensor:
-    """(F, C) bool: in a row of cells the one nearest to each center (F,) among those inside."""
-    last = inside.sum(dim=1) - 1  # cells inside the image come first
-    nearest = torch.round(centers / grid.stride - grid.offset).long().clamp(min=0)
-    cells = torch.arange(inside.shape[1], device=inside.device)
-    return cells == torch.minimum(nearest, last)[:, None]
+    limits = image_sizes[image_index]
+    first_columns, end_columns = _cells_between(xs, faces[:, 0], faces[:, 2], limits[:, 1])
+    first_rows, end_rows = _cells_between(ys, faces[:, 1], faces[:, 3], limits[:, 0])
+    empty = (first_columns >= end_columns) | (first_rows >= end_rows)
+    centers = (faces[:, :2] + faces[:, 2:]) / 2
+    columns = _nearest_cell(xs, centers[:, 0], limits[:, 1], grid)
+    rows = _nearest_cell(ys, centers[:, 1], limits[:, 0], grid)
+    spans = [
+        torch.where(empty, nearest, span)
+        for nearest, span in (
+            (rows.clamp(min=0), first_rows),  # without a cell inside: 0 to 0, which is empty
+            (rows + 1, end_rows),
+            (columns.clamp(min=0), first_columns),
+            (columns + 1, end_columns),
+        )
+    ]
+    return _paint(spans, chosen, image_index, (len(image_sizes), grid.height, grid.width))
 
 
 @torch.no_grad()
@@ -97,7 +87,58 @@ def cells_in_regions(
 ) -> Tensor:
     """(N, H, W) bool: cells whose centre lies inside one of the regions (G, 4), XYXY pixels."""
     xs, ys = grid.centers()
-    x1, y1, x2, y2 = regions[:, :, None].unbind(dim=1)
-    columns = (xs >= x1) & (xs < x2)  # (G, W)
-    rows = (ys >= y1) & (ys < y2)  # (G, H)
-    return _paint(rows, columns, image_index, num_images)
+    x1, y1, x2, y2 = regions.unbind(dim=1)
+    spans = [*_cells_between(ys, y1, y2), *_cells_between(xs, x1, x2)]
+    everywhere = torch.ones_like(image_index, dtype=torch.bool)
+    return _paint(spans, everywhere, image_index, (num_images, grid.height, grid.width))
+
+
+def _cells_between(
+    places: Tensor, start: Tensor, end: Tensor, limits: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """First cell and the one behind the last whose centre lies in [start, end), each (F,)."""
+    if limits is not None:
+        end = torch.minimum(end, limits)
+    return _count_below(places, start), _count_below(places, end)
+
+
+def _count_below(places: Tensor, ends: Tensor) -> Tensor:
+    return torch.searchsorted(places, ends.contiguous())
+
+
+def _nearest_cell(places: Tensor, centers: Tensor, limits: Tensor, grid: AnchorGrid) -> Tensor:
+    """(F,) in a row of cells the one nearest to each center among those inside; -1 if none is."""
+    nearest = torch.round(centers / grid.stride - grid.offset).long().clamp(min=0)
+    return torch.minimum(nearest, _count_below(places, limits.to(places.dtype)) - 1)
+
+
+def _paint(
+    spans: list[Tensor], chosen: Tensor, image_index: Tensor, size: tuple[int, int, int]
+) -> Tensor:
+    """Union of rectangles of cells, drawn by their corners whatever their areas.
+
+    A rectangle is the running sum, along both axes, of +1 and -1 at its corners.
+
+    Args:
+        spans: first row, row behind the last, first column and column behind the last, (F,) int64;
+            an empty or reversed span draws nothing.
+        chosen: (F,) bool, those to draw.
+        image_index: (F,) int64, the image each is in.
+        size: N, H and W.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    num_images, height, width = size
+    top, bottom, left, right = spans
+    chosen = chosen & (top < bottom) & (left < right)
+    # A row and a column more hold the corners behind the last cells.
+    corners = torch.zeros(
+        num_images, height + 1, width + 1, dtype=torch.int32, device=chosen.device
+    )
+    for row, row_sign in ((top, 1), (bottom, -1)):
+        for column, sign in ((left, row_sign), (right, -row_sign)):
+            place = (image_index * (height + 1) + row) * (width + 1) + column
+            corners.view(-1).index_add_(0, torch.where(chosen, place, 0), sign * chosen.int())
+    depth = corners.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32)
+    return depth[:, :-1, :-1] > 0

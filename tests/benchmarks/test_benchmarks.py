@@ -14,7 +14,15 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
-from benchmarks import complexity, inference, make_table, matching, models, training
+from benchmarks import (
+    complexity,
+    inference,
+    make_table,
+    matching,
+    models,
+    targets_and_losses,
+    training,
+)
 from benchmarks.common import relative_difference, summarize_seconds, time_alternating
 from benchmarks.stage_clock import StageClock
 from df2s2_d2 import load_config
@@ -115,6 +123,26 @@ def test_matching_agrees_with_detectron2_and_leaves_out_too_large_matrices(tmp_p
     assert few["dense_memory_mb"] >= 0 and few["windows_memory_mb"] >= 0
     assert many["dense_matrix_mb"] == pytest.approx(4 * 40 * 16380 / 1e6)
     assert many["dense_seconds"] is None and many["windows_seconds"] > 0
+    assert "not run" in make_table.to_markdown(read_json(output))
+
+
+def test_targets_and_losses_are_timed_beside_retinanets_and_in_whole_steps(tmp_path):
+    output = tmp_path / "targets_and_losses.json"
+    options = ["--faces", "2", "40", "--batch-sizes", "1", "--sizes", "128"]
+    options += ["--max-matrix-mb", "1", "--config-file", SMALL]
+    options += ["--step-size", "128", "--step-batch-size", "1", "--step-faces", "1", "30"]
+    targets_and_losses.main([*QUICK, *options, "--output", str(output)])
+    results = read_json(output)["results"]
+    few, many = results["parts"]
+    assert few["anchors"] == many["anchors"] == (32**2 + 16**2 + 8**2 + 4**2 + 2**2 + 1) * 6
+    for stage in targets_and_losses.STAGES:
+        assert few[f"{stage}_ours_ms"] > 0 and few[f"{stage}_theirs_ms"] > 0
+        # 40 faces make a matrix of 1.3 MB.
+        assert many[f"{stage}_ours_ms"] > 0 and many[f"{stage}_theirs_ms"] is None
+    assert few["with_masks_ms"] > 0 and many["with_masks_ms"] > 0
+    first, second = results["steps"]["rows"]
+    assert (first["faces"], second["faces"]) == (1, 30) and first["times_first"] == 1
+    assert second["times_first"] == pytest.approx(second["median_ms"] / first["median_ms"])
     assert "not run" in make_table.to_markdown(read_json(output))
 
 

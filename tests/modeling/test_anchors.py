@@ -54,3 +54,10 @@ def test_cells_in_the_padding_are_outside():
     columns, rows = grid.inside(torch.tensor([[48, 113], [49, 16], [128, 128]]))
     assert columns.int().tolist() == [[1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]]
     assert rows.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+
+
+def test_boxes_at_places_are_those_of_the_whole_grid():
+    grid = scenes.generator(strides=[16]).grids([(3, 5)])[0]
+    rows, columns, shapes = torch.cartesian_prod(*map(torch.arange, (3, 5, 6))).unbind(dim=1)
+    assert torch.equal(grid.boxes_at(rows, columns, shapes), grid.boxes())
+    assert torch.equal(grid.boxes_at(rows[7:8], columns[7:8], shapes[7:8]), grid.boxes()[7:8])

@@ -38,3 +38,13 @@ def test_a_batch_without_annotations():
     truth = GroundTruth.from_batch([scenes.mapped_image((30, 40))], [(30, 40)], CPU)
     assert truth.faces.shape == truth.regions.shape == (0, 4)
     assert truth.face_images.shape == truth.region_images.shape == (0,)
+
+
+def test_spare_boxes_have_no_area_and_come_last():
+    batch = [scenes.mapped_image((30, 40), [[1, 2, 3, 4]]), scenes.mapped_image((30, 40))]
+    truth = GroundTruth.from_batch(batch, [(30, 40)] * 2, CPU)
+    spared = truth.with_spare_boxes()
+    assert spared.faces.tolist() == [[1, 2, 3, 4], [0] * 4, [0] * 4]
+    assert spared.regions.tolist() == [[0] * 4] * 2
+    assert spared.face_images.tolist() == [0] * 3 and spared.region_images.tolist() == [0] * 2
+    assert spared.image_sizes is truth.image_sizes

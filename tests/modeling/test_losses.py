@@ -7,10 +7,12 @@ import pytest
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 
+from df2s2_d2.modeling import losses
 from df2s2_d2.modeling.losses import (
     NORMALIZERS,
     box_loss,
     encode_boxes,
+    level_box_loss,
     mask_loss,
     normalized_sum,
 )
@@ -64,6 +66,25 @@ def test_anchors_without_a_face_have_a_finite_gradient():
         deltas, anchors, no_boxes, torch.zeros(1, 2).bool(), torch.ones(4), 0.1
     ).sum().backward()
     assert (deltas.grad == 0).all()
+
+
+def test_box_losses_of_a_level_are_those_of_its_positive_anchors(monkeypatch):
+    """On a CPU only they are computed, elsewhere all: sums and gradients are the same."""
+    generator = torch.Generator().manual_seed(0)
+    grid = scenes.generator(strides=[16]).grids([(4, 5)])[0]
+    positive = torch.rand(2, len(grid), generator=generator) < 0.1
+    owners = torch.randint(3, positive.shape, generator=generator).masked_fill(~positive, 3)
+    faces = torch.tensor([[3.0, 4, 30, 33], [20, 10, 60, 60], [0, 0, 64, 64], [0, 0, 0, 0]])
+    deltas = torch.randn(2, 24, 4, 5, generator=generator).requires_grad_()
+    weights, beta = torch.tensor([1.0, 1, 2, 2]), 1 / 9
+    flat = deltas.unflatten(1, (6, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
+    expected = box_loss(flat, grid.boxes(), faces[owners], positive, weights, beta).sum()
+    (gradient,) = torch.autograd.grad(expected, deltas)
+    for selecting in (True, False):
+        monkeypatch.setattr(losses, "can_select", lambda device, value=selecting: value)
+        loss = level_box_loss(deltas, grid, owners, positive, faces, weights, beta)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(torch.autograd.grad(loss, deltas)[0], gradient)
 
 
 def test_mask_loss_sums_the_cross_entropy_of_participating_cells():

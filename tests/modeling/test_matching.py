@@ -12,13 +12,14 @@ import torch
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
+from df2s2_d2.modeling import matching
 from df2s2_d2.modeling.matching import (
     BACKGROUND,
     IGNORED,
     POSITIVE,
     AnchorMatcher,
-    anchors_in_regions,
 )
+from df2s2_d2.modeling.regions import anchors_in_regions
 from tests.modeling import references, scenes
 
 THRESHOLDS = [(0.4, 0.5), (0.4, 0.4), (0.3, 0.7)]
@@ -226,6 +227,56 @@ def test_halves_of_two_regions_do_not_add_up():
     assert not anchors_in_regions(grids, regions, torch.tensor([0, 0]), 1).any()
     half = torch.tensor([[-48.0, -48, 80, 16]])
     assert anchors_in_regions(grids, half, torch.tensor([0]), 1).all()
+
+
+@pytest.mark.parametrize(
+    ("right", "label"),
+    [
+        (32.0, POSITIVE),  # 64 x 64 of 128 x 64 pixels: an IoU of exactly 1/2
+        (31.0, IGNORED),
+        (0.0, IGNORED),  # 32 x 64 pixels: exactly 1/4
+        (-1.0, BACKGROUND),
+    ],
+)
+def test_an_anchor_exactly_at_a_threshold_has_reached_it(right, label):
+    grids = scenes.generator(strides=[32], octaves=[1.0], aspect_ratios=[1.0]).grids([(1, 1)])
+    # One anchor, -48 ... 80 in x and y; the face lies inside it, as high as it.
+    face = torch.tensor([[-32.0, -48, right, 80]])
+    matches = AnchorMatcher((0.25, 0.5), False)(
+        grids, face, torch.tensor([0]), torch.tensor([[32, 32]])
+    )
+    assert matches.labels.tolist() == [[label]]
+
+
+def test_with_equal_thresholds_no_anchor_lies_between():
+    grids = scenes.generator(strides=[32], octaves=[1.0], aspect_ratios=[1.0]).grids([(1, 1)])
+    for right, label in [(32.0, POSITIVE), (31.9, BACKGROUND)]:
+        matches = AnchorMatcher((0.5, 0.5), False)(
+            grids,
+            torch.tensor([[-32.0, -48, right, 80]]),
+            torch.tensor([0]),
+            torch.tensor([[32, 32]]),
+        )
+        assert matches.labels.tolist() == [[label]]
+
+
+@pytest.mark.parametrize("low_quality", [True, False])
+def test_without_selecting_pairs_all_is_the_same(low_quality, monkeypatch):
+    """As on a GPU, where every pair of a window is computed."""
+    batch = random_batch(10, (40, 12, 3))
+    matcher = AnchorMatcher((0.4, 0.5), low_quality)
+    selected = match(matcher, IMAGE_SIZES, batch)
+    visits = []
+
+    def visit_all(mask: torch.Tensor) -> torch.Tensor:
+        visits.append(mask.numel())
+        return torch.arange(mask.numel())
+
+    monkeypatch.setattr(matching, "entries_to_visit", visit_all)
+    dense = match(matcher, IMAGE_SIZES, batch)
+    assert sum(visits) > 10_000
+    assert torch.equal(dense.labels, selected.labels)
+    assert torch.equal(dense.faces, selected.faces)
 
 
 @pytest.mark.parametrize("thresholds", [(0.5, 0.4), (0.0, 0.5), (0.4, 1.1)])

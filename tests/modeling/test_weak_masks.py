@@ -54,6 +54,36 @@ def test_overlapping_boxes_are_painted_as_their_union():
     ]
 
 
+def test_a_cell_centred_on_a_box_edge_is_on_at_the_left_and_top_only():
+    # Centres of the cells lie at 16, 48, 80 and 112.
+    mask = rasterize(3, [[[16, 48, 80, 112]], [], []])[0]
+    assert np.argwhere(mask).tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
+    regions, images = scenes.flat([[[16, 48, 80, 112]], [], []])
+    np.testing.assert_array_equal(cells_in_regions(GRIDS[3], regions, images, 3)[0], mask)
+
+
+def test_a_cell_centred_on_the_edge_of_its_image_is_off():
+    # The image ends at 48, the centre of the second cell in x and in y.
+    faces, images = scenes.flat([[[0, 0, 128, 128]]])
+    mask = rasterize_weak_mask(
+        GRIDS[3], faces, torch.tensor([True]), images, torch.tensor([[48, 48]])
+    )
+    assert np.argwhere(mask[0].numpy()).tolist() == [[0, 0]]
+
+
+def test_many_overlapping_boxes_are_on_wherever_one_is():
+    rng = np.random.default_rng(7)
+    boxes = scenes.random_faces(rng, 300, (128, 128), sides=(4, 200))
+    expected = references.weak_mask(boxes, (16, 16), 8, (128, 128))
+    np.testing.assert_array_equal(rasterize(1, [boxes, [], []])[0], expected)
+
+
+def test_boxes_without_an_area_belong_to_no_scale():
+    faces = torch.tensor([[5.0, 5, 5, 9], [0, 0, 0, 0], [5, 5, 9, 9]])
+    chosen = faces_by_scale(faces, scenes.generator().sizes)
+    assert chosen.any(dim=1).tolist() == [False, False, True]
+
+
 def test_a_box_between_the_centres_turns_on_the_nearest_cell():
     mask = rasterize(3, [[[50, 82, 56, 88]], [], []])[0]
     assert np.argwhere(mask).tolist() == [[2, 1]]
