@@ -8,6 +8,8 @@ from detectron2.data import transforms as T
 
 _TO_HSV = {"BGR": cv2.COLOR_BGR2HSV, "RGB": cv2.COLOR_RGB2HSV}
 _FROM_HSV = {"BGR": cv2.COLOR_HSV2BGR, "RGB": cv2.COLOR_HSV2RGB}
+# Pixels that are changed at once: as floats they stay in a processor's cache.
+_STRIP_PIXELS = 1 << 14
 
 
 class PhotometricTransform(T.Transform):
@@ -66,10 +68,14 @@ class PhotometricTransform(T.Transform):
             pixels = np.ascontiguousarray(img)
             if not changes_colour:
                 return cv2.LUT(pixels, np.rint(values).astype(np.uint8))
-            # Rounds, and clamps at 255.
-            return cv2.convertScaleAbs(
-                self._change_colour(cv2.LUT(pixels, values)), alpha=contrast_left
-            )
+            result = np.empty_like(pixels)
+            rows = max(1, _STRIP_PIXELS // max(1, pixels.shape[1]))
+            for start in range(0, len(pixels), rows):
+                strip = slice(start, start + rows)
+                changed = self._change_colour(cv2.LUT(pixels[strip], values))
+                # Rounds, and clamps at 255.
+                cv2.convertScaleAbs(changed, dst=result[strip], alpha=contrast_left)
+            return result
         if changes_colour:
             values = _clamp(self._change_colour(values) * contrast_left)
         if np.issubdtype(img.dtype, np.integer):
