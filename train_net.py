@@ -19,7 +19,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, default_setup, launch
 
 from df2s2_d2 import load_config
-from df2s2_d2.engine import Trainer, check_inputs
+from df2s2_d2.training import Trainer, check_inputs
 
 
 def setup(args: argparse.Namespace) -> CfgNode:

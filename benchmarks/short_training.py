@@ -20,7 +20,7 @@ from detectron2.utils.logger import setup_logger
 from benchmarks.common import choose_device, report
 from benchmarks.make_table import to_markdown
 from df2s2_d2 import load_config
-from df2s2_d2.engine import Trainer, check_inputs, protocol_of
+from df2s2_d2.training import Trainer, check_inputs, protocol_of
 
 WARMUP_SHARE = 0.25  # of the iterations, left out of the speed
 

@@ -13,7 +13,7 @@ from detectron2.evaluation import inference_on_dataset
 from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
-from df2s2_d2.engine import Trainer
+from df2s2_d2.training import Trainer
 from tests.small_runs import registered, smallest_config
 
 

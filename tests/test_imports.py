@@ -75,7 +75,7 @@ def test_imports_are_found_in_every_form():
     [
         (
             "modeling",
-            ("data", "evaluation", "inference", "engine", "config", "visualization"),
+            ("data", "evaluation", "inference", "training", "config", "visualization"),
         ),
         (
             "data",
@@ -84,16 +84,16 @@ def test_imports_are_found_in_every_form():
                 "evaluation.evaluators",
                 "evaluation.wider_face",
                 "inference",
-                "engine",
+                "training",
                 "config",
                 "visualization",
             ),
         ),
         (
             "evaluation",
-            ("modeling", "data", "inference", "engine", "config", "visualization"),
+            ("modeling", "data", "inference", "training", "config", "visualization"),
         ),
-        ("inference", ("evaluation.evaluators", "engine")),
+        ("inference", ("evaluation.evaluators", "training")),
     ],
 )
 def test_parts_do_not_know_each_other(folder, forbidden):

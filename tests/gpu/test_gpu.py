@@ -21,10 +21,10 @@ from benchmarks.matching import Problem
 from benchmarks.models import annotated_batch, calibrate_untrained
 from df2s2_d2 import load_config
 from df2s2_d2.data.datasets.builtin import register_wider_face
-from df2s2_d2.engine import Trainer
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "configs/DF2S2/small/Base-R18.yaml"

@@ -11,8 +11,8 @@ from detectron2.config import CfgNode
 
 from df2s2_d2 import load_config
 from df2s2_d2.config import parse_config
-from df2s2_d2.engine import Trainer
 from df2s2_d2.inference.checkpoint_config import CarriedConfig, config_of
+from df2s2_d2.training import Trainer
 from tests.small_runs import registered, smallest_config, wider_face_files
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"

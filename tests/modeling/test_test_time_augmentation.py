@@ -13,9 +13,9 @@ from PIL import Image
 from scipy import ndimage
 
 from df2s2_d2 import load_config
-from df2s2_d2.engine import Trainer, check_inputs, protocol_of
 from df2s2_d2.modeling import DenseDetectorWithTTA
 from df2s2_d2.modeling.image_scales import ImageScale, image_scales
+from df2s2_d2.training import Trainer, check_inputs, protocol_of
 from tests.small_runs import registered, smallest_config, wider_face_files
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -14,10 +14,10 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils import comm
 
 from df2s2_d2.data import register_fddb
-from df2s2_d2.engine import Trainer
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator
 from df2s2_d2.evaluation.fddb import evaluate_fddb, load_folds, read_detections
 from df2s2_d2.evaluation.protocol import Protocol, read_protocol
+from df2s2_d2.training import Trainer
 from tests.evaluation.fddb.annotation_files import save_folds
 from tests.small_runs import smallest_config
 

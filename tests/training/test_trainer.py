@@ -12,9 +12,9 @@ from detectron2.utils.env import seed_all_rng
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision.models import resnet18
 
-from df2s2_d2 import engine
-from df2s2_d2.engine import Trainer
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.training import Trainer
+from df2s2_d2.training import trainer as trainer_module
 from tests.small_runs import registered, smallest_config, wider_face_files
 
 SETTINGS = {"AP_easy", "AP_medium", "AP_hard"}
@@ -37,7 +37,7 @@ class ScriptedTrainer(Trainer):
 @pytest.fixture(scope="module", autouse=True)
 def data_sets(sample_dataset):
     files = {
-        f"engine_{split}": wider_face_files(sample_dataset, split) for split in ("train", "val")
+        f"trained_{split}": wider_face_files(sample_dataset, split) for split in ("train", "val")
     }
     with registered(**files):
         yield
@@ -50,8 +50,8 @@ def config(tmp_path):
     def make(**overrides):
         return smallest_config(
             **{
-                "DATASETS__TRAIN": ("engine_train",),
-                "DATASETS__TEST": ("engine_val",),
+                "DATASETS__TRAIN": ("trained_train",),
+                "DATASETS__TEST": ("trained_val",),
                 "TEST__EVAL_PERIOD": 0,
                 "OUTPUT_DIR": str(tmp_path),
                 **overrides,
@@ -116,14 +116,14 @@ def test_trains_evaluates_and_saves(config, tmp_path):
     assert final["iteration"] == 3
     assert final["model"].keys() == trainer.model.state_dict().keys()
     assert (tmp_path / "model_best.pth").is_file()
-    written = read_detections(tmp_path / "inference/engine_val/wider_face_submission")
+    written = read_detections(tmp_path / "inference/trained_val/wider_face_submission")
     assert len(written) == 3
 
 
 def test_every_evaluation_is_seen_in_tensorboard(config, tmp_path):
     run(config(TEST__EVAL_PERIOD=2))
     events = EventAccumulator(str(tmp_path)).Reload()
-    pictures = events.Images("engine_val/precision_recall")
+    pictures = events.Images("trained_val/precision_recall")
     assert [picture.step for picture in pictures] == [1, 4]  # as metrics.json counts
     assert all(picture.encoded_image_string.startswith(b"\x89PNG") for picture in pictures)
     for name in [*(f"wider_face/{setting}" for setting in SETTINGS), "coco/AP75"]:
@@ -131,7 +131,7 @@ def test_every_evaluation_is_seen_in_tensorboard(config, tmp_path):
         written = [(r["iteration"], r[name]) for r in reports(tmp_path) if name in r]
         assert shown[-1][1] == pytest.approx(written[-1][1], nan_ok=True)
         assert [step for step, _ in shown] == [1, 4]
-    results = json.loads((tmp_path / "inference/engine_val/results.json").read_text())
+    results = json.loads((tmp_path / "inference/trained_val/results.json").read_text())
     assert results["protocol"]["weights"] == "iteration 4"
     last = {name: value for row in reports(tmp_path) for name, value in row.items()}
     assert results["wider_face"]["AP_hard"] == last["wider_face/AP_hard"]
@@ -147,7 +147,7 @@ def test_training_changes_the_weights(config, tmp_path):
 
 @pytest.mark.parametrize("is_fast", [True, False])
 def test_mixed_precision_on_a_cpu_is_autocast_or_passed_over(config, caplog, monkeypatch, is_fast):
-    monkeypatch.setattr(engine, "multiplies_bfloat16_fast", lambda device: is_fast)
+    monkeypatch.setattr(trainer_module, "multiplies_bfloat16_fast", lambda device: is_fast)
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
         trainer = Trainer(config(SOLVER__AMP__ENABLED=True, SOLVER__MAX_ITER=2))
     kinds = {True: set(), False: set()}
@@ -276,8 +276,8 @@ def trained_folder(tmp_path_factory):
     """Output of a run with all kinds of checkpoints."""
     folder = tmp_path_factory.mktemp("trained")
     cfg = smallest_config(
-        DATASETS__TRAIN=("engine_train",),
-        DATASETS__TEST=("engine_val",),
+        DATASETS__TRAIN=("trained_train",),
+        DATASETS__TEST=("trained_val",),
         TEST__EVAL_PERIOD=1,
         SOLVER__CHECKPOINT_PERIOD=2,
         OUTPUT_DIR=str(folder),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import os
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import (
-    DatasetCatalog,
     MetadataCatalog,
     build_detection_test_loader,
     build_detection_train_loader,
@@ -18,47 +15,22 @@ from detectron2.data import (
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
-from df2s2_d2.evaluation.protocol import Protocol, file_sha256
 from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
-from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.backbone import load_pretrained
-from df2s2_d2.modeling.image_scales import image_scales
-from df2s2_d2.modeling.postprocessing import detection_thresholds
-from df2s2_d2.modeling.test_time_augmentation import (
-    check_test_time_augmentation,
-    with_test_time_augmentation,
-)
-
-__all__ = ["BestCheckpointer", "Trainer", "check_inputs", "check_weights", "protocol_of"]
-
+from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
+from df2s2_d2.training.best_checkpoint import BestCheckpointer
+from df2s2_d2.training.protocol import protocol_of
 
 # Steps between two reports of detectron2's writers.
 _WRITE_PERIOD = 20
 
 # By the evaluator_type in the metadata of a data set.
 _EVALUATORS = {"fddb": FDDBEvaluator, "wider_face": WiderFaceEvaluator}
-
-
-class BestCheckpointer(hooks.BestCheckpointer):
-    """detectron2's hook, but a resumed run remembers the best figure of the run it continues."""
-
-    def state_dict(self) -> dict:
-        best = self.best_metric, self.best_iter
-        # The best model is saved before its figure is noted, and its own checkpoint is to know it.
-        latest = self.trainer.storage.latest().get(self._val_metric)
-        if latest and math.isfinite(latest[0]):
-            if self.best_metric is None or self._compare(latest[0], self.best_metric):
-                best = latest
-        return {"best_metric": best[0], "best_iter": best[1]}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.best_metric, self.best_iter = state["best_metric"], state["best_iter"]
 
 
 class Trainer(DefaultTrainer):
@@ -151,69 +123,3 @@ def _cpu_autocast() -> contextlib.AbstractContextManager | None:
         "over"
     )
     return None
-
-
-def check_inputs(cfg: CfgNode) -> None:
-    """Check what a run will need only later: annotations, weights and keys of its tests.
-
-    Raises:
-        FileNotFoundError, ValueError: what is wrong, and where.
-    """
-    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
-        if name not in DatasetCatalog:
-            raise ValueError(
-                f"Data set {name!r} of DATASETS.TRAIN or DATASETS.TEST is not registered: use "
-                "wider_face_train, wider_face_val, wider_face_test or fddb, or call "
-                "register_wider_face or register_fddb"
-            )
-        DatasetCatalog.get(name)
-    check_test_time_augmentation(cfg)
-    check_weights(cfg)
-    check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
-
-
-def check_weights(cfg: CfgNode) -> None:
-    """Check that MODEL.WEIGHTS, if set, is there and is not a pickle of unknown origin.
-
-    Raises:
-        FileNotFoundError, ValueError: what is wrong, and where.
-    """
-    check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
-
-
-def protocol_of(cfg: CfgNode) -> Protocol:
-    """How test images are scaled, by which weights faces are sought, and which of them are kept.
-
-    Weights are named by the file MODEL.WEIGHTS; inside a training loop, where they lie in no file
-    yet, by the iteration as metrics.json gives it.
-    """
-    size = cfg.INPUT.MIN_SIZE_TEST
-    resize = f"short side {size}" if size else "original size"
-    if size and cfg.INPUT.MAX_SIZE_TEST:
-        resize += f", long side at most {cfg.INPUT.MAX_SIZE_TEST}"
-    thresholds = detection_thresholds(cfg)
-    path = cfg.MODEL.WEIGHTS
-    in_training = has_event_storage()
-    return Protocol(
-        **(_augmented_sizes(cfg) if cfg.TEST.AUG.ENABLED else {"resize": resize}),
-        score_threshold=thresholds.get("SCORE_THRESH_TEST"),
-        nms_threshold=thresholds.get("NMS_THRESH_TEST"),
-        max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
-        weights=f"iteration {get_event_storage().iter}" if in_training else os.path.basename(path),
-        weights_sha256=file_sha256(path) if not in_training and os.path.isfile(path) else "",
-    )
-
-
-def _augmented_sizes(cfg: CfgNode) -> dict:
-    """What a protocol says of the copies of an image and their merge."""
-    aug, scales = cfg.TEST.AUG, image_scales(cfg)
-    flip = all(scale.flip for scale in scales)
-    merge = "box voting" if aug.MERGE == "box_voting" else "merged by NMS"
-    if aug.OVER_BUDGET == "skip":
-        merge += f", enlarged to at most {aug.MAX_PIXELS} pixels"
-    return {
-        "resize": "multi-scale",
-        "scales": tuple(f"{s} + flip" if s.flip and not flip else str(s) for s in scales),
-        "flip": flip,
-        "merge": merge,
-    }
