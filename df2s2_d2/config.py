@@ -272,8 +272,8 @@ def _add_test_config(cfg: CN) -> None:
     cfg.TEST.AUG.VOTE_IOU = 0.3
     # Whether a box stays that none other voted with.
     cfg.TEST.AUG.KEEP_SINGLE_VOTES = True
-    # Most pixels, height x width after padding, that the model gets at once, and what becomes of
-    # images enlarged beyond: "tile" or "skip". Images that are not enlarged are always tiled.
+    # Most pixels, height x width after padding, that the model gets at once, augmented or not, and
+    # what becomes of images enlarged beyond: "tile" or "skip". Others are always tiled.
     cfg.TEST.AUG.MAX_PIXELS = 4_000_000
     cfg.TEST.AUG.OVER_BUDGET = "tile"
     # Overlap of tiles in pixels; what is smaller than 3/4 of it is seen whole in one of them.

@@ -22,7 +22,7 @@ from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator
 from df2s2_d2.hardware import multiplies_bfloat16_fast
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.modeling.backbone import load_pretrained
-from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
+from df2s2_d2.modeling.bounded_detector import BoundedDetector
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.protocol import protocol_of
 
@@ -78,11 +78,11 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> dict:
-        """As detectron2's; with TEST.AUG.ENABLED every test of the run is augmented.
+        """As detectron2's, in bounded memory; with TEST.AUG.ENABLED every test is augmented.
 
         So the figures of a run, among them the one that chooses its best model, are comparable.
         """
-        return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+        return super().test(cfg, BoundedDetector(cfg, model), evaluators)
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
