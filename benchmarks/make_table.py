@@ -29,6 +29,7 @@ PAGES = {
         "matching_gpu.json": "Matching on a GPU",
         "matching_cpu.json": "Matching on a CPU",
         "targets_and_losses_cpu.json": "Targets and losses on a CPU",
+        "input_pipeline.json": "Input pipeline on a CPU",
         "evaluation.json": "Evaluation on a CPU",
     },
     FOLDER.parent / "MODEL_ZOO.md": {
@@ -47,6 +48,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "targets_and_losses": _targets_and_losses_table,
         "short_training": _short_training_table,
         "evaluation": _evaluation_table,
+        "input_pipeline": _input_pipeline_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -155,6 +157,19 @@ def _evaluation_table(results: dict[str, Any]) -> str:
             "read the archive."
         )
     return table
+
+
+def _input_pipeline_table(results: list[dict[str, Any]]) -> str:
+    stages = list(results[0]["stages_ms"])
+    header = ["photographs", "mapper", "images/s a core", "x df2s2_d2's time", "noise"]
+    header += [*(f"{stage} ms" for stage in stages), "GPUs fed"]
+    rows = []
+    for row in results:
+        rows.append([row["photographs"], row["mapper"], _number(row["images_per_second"])])
+        rows[-1] += [f"{row['times_slower']:.2f}", f"{row['noise']:.1%}"]
+        rows[-1] += [_number(row["stages_ms"][stage]) for stage in stages]
+        rows[-1] += [_number(row["gpus_fed"])]
+    return _table(header, rows)
 
 
 def _short_training_table(results: dict[str, Any]) -> str:

@@ -116,12 +116,16 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [16, 32, 64, 128, 256, 512]
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
+    # Whether training images that are shrunk are decoded at 1/2, 1/4 or 1/8 of their size, if JPEG.
+    cfg.INPUT.REDUCED_DECODING = True
     # Random brightness, contrast, saturation and hue of training images.
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False
     # Faces with a side below this many pixels after all transforms are not trained on.
     cfg.INPUT.MIN_FACE_SIZE = 1.0
     # Neither are faces of which a side shows less than this many pixels of the original image.
     cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 0.0
+    # Whether a training image that cannot be decoded is passed over and counted, not an error.
+    cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
     # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
     cfg.DATASETS.INVALID_FACES = "ignore"
 
@@ -292,8 +296,8 @@ def _add_test_config(cfg: CN) -> None:
     cfg.TEST.AUG.VOTE_IOU = 0.3
     # Whether a box stays that none other voted with.
     cfg.TEST.AUG.KEEP_SINGLE_VOTES = True
-    # Most pixels, height x width after padding, that the model gets at once, and what becomes of
-    # images enlarged beyond: "tile" or "skip". Images that are not enlarged are always tiled.
+    # Most pixels, height x width after padding, that the model gets at once, augmented or not, and
+    # what becomes of images enlarged beyond: "tile" or "skip". Others are always tiled.
     cfg.TEST.AUG.MAX_PIXELS = 4_000_000
     cfg.TEST.AUG.OVER_BUDGET = "tile"
     # Overlap of tiles in pixels; what is smaller than 3/4 of it is seen whole in one of them.

@@ -5,18 +5,29 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
 
-from df2s2_d2.data.augmentation import build_augmentations, centres_inside, sizes_inside
+from df2s2_d2.data.augmentation import (
+    DeferredAugmentations,
+    DeferredInput,
+    build_augmentations,
+    centres_inside,
+    sizes_inside,
+)
+from df2s2_d2.data.broken_images import PassedOver
+from df2s2_d2.data.errors import AnnotationError, BrokenImageError
+from df2s2_d2.data.image_file import ImageFile
 from df2s2_d2.data.image_reading import read_image
 from df2s2_d2.data.image_size import check_image_size
 
 logger = logging.getLogger(__name__)
 
+_IMAGE_FORMATS = ("BGR", "RGB")
 _INVALID_FACES = ("ignore", "face", "drop")
 
 
@@ -28,6 +39,10 @@ class FaceDatasetMapper:
     ``min_original_face_size`` pixels of the image as it was before. So boxes are never degenerate,
     which matching relies on. A face whose centre was cropped away is background, as in FAN.
     Regions to be ignored are clipped and kept as far as they show.
+
+    In training the augmentations come before the pixels: crops, resize and mirrorings are chosen
+    by the size of the image and its faces, and only what they leave is decoded, resized once and
+    distorted. In testing images are read whole, as detectron2 reads them.
     """
 
     @configurable
@@ -40,31 +55,43 @@ class FaceDatasetMapper:
         invalid_faces: str,
         min_face_size: float,
         min_original_face_size: float = 0.0,
+        reduced_decoding: bool = True,
+        skip_broken_images: bool = False,
     ) -> None:
         """
         Args:
             is_train: whether boxes are needed, or images only.
             augmentations: applied in this order; they see the faces as boxes.
-            image_format: order of the channels, e.g. "BGR".
+            image_format: order of the channels, "BGR" or "RGB".
             invalid_faces: what boxes marked ``iscrowd`` are: "ignore" = regions that stay out of
                 the loss, "face", or "drop" = background.
             min_face_size: pixels of the augmented image.
             min_original_face_size: pixels of the image that was read.
+            reduced_decoding: whether training images may be decoded at a reduced size, see
+                :class:`~df2s2_d2.data.image_file.ImageFile`.
+            skip_broken_images: whether a training image that cannot be decoded gives None, for
+                which the loader takes another one, instead of an error; the next sample tells of
+                it, see :class:`~df2s2_d2.data.broken_images.BrokenImageCount`.
 
         Raises:
-            ValueError: if ``invalid_faces`` is none of these.
+            ValueError: if ``image_format`` or ``invalid_faces`` is none of these.
         """
+        if image_format not in _IMAGE_FORMATS:
+            raise ValueError(f"INPUT.FORMAT: expected BGR or RGB; found {image_format!r}.")
         if invalid_faces not in _INVALID_FACES:
             raise ValueError(
                 f"DATASETS.INVALID_FACES: expected one of {', '.join(_INVALID_FACES)}; "
                 f"found {invalid_faces!r}."
             )
         self.is_train = is_train
-        self.augmentations = T.AugmentationList(augmentations)
+        self.augmentations = DeferredAugmentations(augmentations)
         self.image_format = image_format
         self.invalid_faces = invalid_faces
         self.min_face_size = min_face_size
         self.min_original_face_size = min_original_face_size
+        self.reduced_decoding = reduced_decoding
+        self.skip_broken_images = skip_broken_images
+        self._passed_over = PassedOver()
         mode = "training" if is_train else "inference"
         logger.info("Augmentations used in %s: %s", mode, self.augmentations)
 
@@ -78,9 +105,11 @@ class FaceDatasetMapper:
             "invalid_faces": cfg.DATASETS.INVALID_FACES,
             "min_face_size": cfg.INPUT.MIN_FACE_SIZE,
             "min_original_face_size": cfg.INPUT.MIN_ORIGINAL_FACE_SIZE,
+            "reduced_decoding": cfg.INPUT.REDUCED_DECODING,
+            "skip_broken_images": cfg.DATALOADER.SKIP_BROKEN_IMAGES,
         }
 
-    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any] | None:
         """Map one image.
 
         Args:
@@ -95,34 +124,52 @@ class FaceDatasetMapper:
               ``gt_classes`` (all 0);
             - ``ignore_regions``, in training: (G, 4) float32 corners in pixels of ``image``.
 
+            None for a training image that is passed over.
+
         Raises:
-            OSError: if the image cannot be read; names it.
-            SizeMismatchError: if the image has another size than the dict says, either way round.
-            ValueError: if annotations are needed and there are none.
+            ImageError: if the image cannot be read; names it.
+            ImageSizeError: if the image has another size than the dict says, either way round.
+            AnnotationError: if annotations are needed and there are none.
         """
         record = {key: value for key, value in dataset_dict.items() if key != "annotations"}
-        image = read_image(record["file_name"], self.image_format)
-        check_image_size(record, image)
-
         if not self.is_train:
-            inputs = T.AugInput(image)
-            self.augmentations(inputs)
-            record["image"] = _to_tensor(inputs.image)
-            return record
-
+            return self._map_test_image(record)
         if "annotations" not in dataset_dict:
-            raise ValueError(
+            raise AnnotationError(
                 f"{record['file_name']} has no annotations: its data set is for testing, "
                 "take it out of DATASETS.TRAIN."
             )
-        faces, regions = self.split(dataset_dict["annotations"], image.shape[:2])
-        inputs = T.AugInput(image, boxes=faces)
-        faces, regions = self.augment(inputs, regions)
-        image_size = inputs.image.shape[:2]
+        try:
+            sample = self._map_training_image(record, dataset_dict["annotations"])
+        except BrokenImageError as error:
+            if not self.skip_broken_images:
+                raise
+            self._passed_over.add(record["file_name"], error)
+            return None
+        self._passed_over.tell(sample)
+        return sample
 
+    def _map_test_image(self, record: dict[str, Any]) -> dict[str, Any]:
+        image = read_image(record["file_name"], self.image_format)
+        check_image_size(record, image.shape[:2])
+        inputs = T.AugInput(image)
+        self.augmentations(inputs)
         record["image"] = _to_tensor(inputs.image)
+        return record
+
+    def _map_training_image(
+        self, record: dict[str, Any], annotations: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        file = ImageFile(record["file_name"], self.image_format, self.reduced_decoding)
+        check_image_size(record, file.size)
+        faces, regions = self.split(annotations, file.size)
+        inputs = DeferredInput(file, boxes=faces)
+        faces, regions = self.augment(inputs, regions)
+        image = inputs.read_pixels()
+
+        record["image"] = _to_tensor(image)
         record["instances"] = Instances(
-            image_size,
+            image.shape[:2],
             gt_boxes=Boxes(torch.as_tensor(faces, dtype=torch.float32)),
             gt_classes=torch.zeros(len(faces), dtype=torch.int64),
         )
@@ -154,7 +201,9 @@ class FaceDatasetMapper:
         faces, regions = _clip(boxes[~invalid], image_size), _clip(boxes[invalid], image_size)
         return faces, regions if self.invalid_faces == "ignore" else regions[:0]
 
-    def augment(self, inputs: T.AugInput, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def augment(
+        self, inputs: T.AugInput | DeferredInput, regions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Apply the augmentations, and keep the faces to be trained on.
 
         Args:
@@ -197,4 +246,6 @@ def _clip(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:
     # A copy: Pillow's arrays are read-only and mirrored ones have negative strides.
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    planes = np.empty((image.shape[2], *image.shape[:2]), dtype=image.dtype)
+    cv2.split(image, list(planes))
+    return torch.from_numpy(planes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from detectron2.data.detection_utils import _apply_exif_orientation, convert_PIL_to_numpy
 from detectron2.utils.file_io import PathManager
 from PIL import Image, UnidentifiedImageError
+
+from df2s2_d2.data.errors import BrokenImageError, ImageError, MissingImageError
 
 # Pillow warns of images from 89 million pixels on, which photographs of today reach, and refuses
 # twice as many. A filter set around each call would be shared by all threads, and make warnings
@@ -33,25 +37,41 @@ def read_image(file_name: str | os.PathLike, image_format: str) -> np.ndarray:
         (H, W, 3) uint8.
 
     Raises:
-        OSError: if the image cannot be read; names it.
+        ImageError: if the image cannot be read; names it.
     """
+    with naming_image(file_name), PathManager.open(os.fspath(file_name), "rb") as file:
+        return convert_PIL_to_numpy(upright(Image.open(file)), image_format)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Decode an image, turned by its EXIF orientation, in a mode that converts to RGB as it shows.
+
+    Raises:
+        ValueError: if its pixels are no colours of 8 or 16 bits.
+    """
+    # Pillow's own exif_transpose fails on broken EXIF blocks that this passes over.
+    return _to_eight_bit_colours(_apply_exif_orientation(image))
+
+
+@contextlib.contextmanager
+def naming_image(file_name: str | os.PathLike) -> Iterator[None]:
+    """Whatever a broken file makes its reader stumble over becomes an ImageError that names it."""
     file_name = os.fspath(file_name)
     try:
-        with PathManager.open(file_name, "rb") as file:
-            # Pillow's own exif_transpose fails on broken EXIF blocks that this passes over.
-            image = _apply_exif_orientation(Image.open(file))
-            return convert_PIL_to_numpy(_to_eight_bit_colours(image), image_format)
+        yield
     except FileNotFoundError:
-        raise FileNotFoundError(f"The image {file_name} does not exist.") from None
+        raise MissingImageError(f"The image {file_name} does not exist.") from None
     except Image.DecompressionBombError as error:
-        raise OSError(
+        raise BrokenImageError(
             f"The image {file_name} is larger than Pillow reads from unknown sources ({error}): "
             "make it smaller or cut it, or set PIL.Image.MAX_IMAGE_PIXELS higher."
         ) from error
-    except Exception as error:  # Decoders raise whatever a broken file makes them stumble over.
+    except Exception as error:  # Decoders raise anything.
         is_unknown = isinstance(error, UnidentifiedImageError)
         reason = "it is in no format that Pillow knows" if is_unknown else error
-        raise OSError(
+        # What the system refuses, such as one more open file, says nothing against the image.
+        is_refused = getattr(error, "errno", None) is not None or isinstance(error, MemoryError)
+        raise (ImageError if is_refused else BrokenImageError)(
             f"The image {file_name} cannot be read ({reason}): restore the file, or leave it out."
         ) from error
 

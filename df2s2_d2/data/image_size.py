@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import numpy as np
-from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.utils.file_io import PathManager
-from PIL import Image
+from PIL import ExifTags, Image
 
-_EXIF_ORIENTATION = 274
-# Orientations of a camera held on its side.
+from df2s2_d2.data.errors import ImageSizeError
+
+# EXIF orientations of a camera held on its side.
 _SIDEWAYS = (5, 6, 7, 8)
 
 
@@ -22,16 +21,25 @@ def read_image_size(file_name: str | os.PathLike) -> tuple[int, int]:
         OSError: if it is no image.
     """
     with PathManager.open(os.fspath(file_name), "rb") as file:
-        image = Image.open(file)
-        try:
-            orientation = image.getexif().get(_EXIF_ORIENTATION)
-        except Exception:  # of many types, on broken EXIF blocks; pixels are read without them
-            orientation = None
-        width, height = image.size
-    return (width, height) if orientation in _SIDEWAYS else (height, width)
+        return upright_size(Image.open(file))
 
 
-def check_image_size(record: dict[str, Any], image: np.ndarray) -> None:
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width after EXIF rotation of an image that need not be decoded yet."""
+    width, height = image.size
+    return (width, height) if exif_orientation(image) in _SIDEWAYS else (height, width)
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """1 to 8, as EXIF counts; 1 = upright, also where the block is broken or says nonsense."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # of many types, on broken EXIF blocks; pixels are read without them
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def check_image_size(record: dict[str, Any], size: tuple[int, int]) -> None:
     """Put the size of an image into its dict, and check the one that was stated there.
 
     Annotations often state the size that a photograph is stored in, before EXIF rotation. Boxes
@@ -39,15 +47,14 @@ def check_image_size(record: dict[str, Any], image: np.ndarray) -> None:
 
     Args:
         record: dataset dict; ``height`` and ``width`` are set.
-        image: (H, W, 3), upright.
+        size: (height, width) of the upright image.
 
     Raises:
-        SizeMismatchError: if the image is of another size, so that its boxes cannot fit.
+        ImageSizeError: if the image is of another size, so that its boxes cannot fit.
     """
-    size = image.shape[:2]
     stated = record.get("height", size[0]), record.get("width", size[1])
     if stated not in (size, size[::-1]):
-        raise SizeMismatchError(describe_mismatch(record, stated, size))
+        raise ImageSizeError(describe_mismatch(record, stated, size))
     record["height"], record["width"] = size
 
 

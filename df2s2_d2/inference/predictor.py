@@ -20,7 +20,6 @@ from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks
 from df2s2_d2.inference.image_input import ImageLike, as_image
-from df2s2_d2.inference.scale_choice import ScaleChoice
 from df2s2_d2.inference.trained_weights import (
     check_weights_file,
     load_trained,
@@ -28,6 +27,7 @@ from df2s2_d2.inference.trained_weights import (
 )
 from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
 from df2s2_d2.modeling.image_scales import ImageScale
+from df2s2_d2.modeling.scale_choice import ScaleChoice
 from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
 from df2s2_d2.modeling.tiling import padded_size
 

@@ -162,7 +162,7 @@ class DenseDetectorWithTTA(nn.Module):
                 resized = torch.from_numpy(resize.apply_image(image).transpose(2, 0, 1).copy())
                 for flip in (False, True) if copy.scale.flip else (False,):
                     instances = self._detect_in_tiles(resized, copy.tiles, flip, keep_cut)
-                    found.append(copy.scale.limit(_to_size(instances, size)))
+                    found.append(copy.scale.limit(to_size(instances, size)))
         merged = self._merge(Instances.cat(found))
         if is_rounded:
             merged.pred_boxes.tensor = round_outward(merged.pred_boxes.tensor)
@@ -245,11 +245,6 @@ class DenseDetectorWithTTA(nn.Module):
         return merged[: self.max_detections]
 
 
-def with_test_time_augmentation(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """The model as ``cfg`` wants it tested: as it is, or with ``TEST.AUG.ENABLED`` augmented."""
-    return DenseDetectorWithTTA(cfg, model) if cfg.TEST.AUG.ENABLED else model
-
-
 def check_test_time_augmentation(cfg: CfgNode) -> None:
     """Check the keys below ``TEST.AUG``.
 
@@ -280,8 +275,10 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}; found {value!r}")
 
 
-def _to_size(instances: Instances, size: tuple[int, int]) -> Instances:
-    """The detections after resizing their image to (height, width)."""
+def to_size(instances: Instances, size: tuple[int, int]) -> Instances:
+    """The detections after resizing their image to (height, width); empty boxes are dropped."""
+    if instances.image_size == size:
+        return instances
     height, width = instances.image_size
     boxes = instances.pred_boxes
     boxes.scale(size[1] / width, size[0] / height)

@@ -23,7 +23,7 @@ from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.inference.trained_weights import AVERAGE_KEY
 from df2s2_d2.modeling.backbone import load_pretrained
-from df2s2_d2.modeling.test_time_augmentation import with_test_time_augmentation
+from df2s2_d2.modeling.bounded_detector import BoundedDetector
 from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.catch_up import CatchUp
@@ -162,13 +162,13 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators=None) -> dict:
-        """As detectron2's; with TEST.AUG.ENABLED every test of the run is augmented.
+        """As detectron2's, in bounded memory; with TEST.AUG.ENABLED every test is augmented.
 
         So the figures of a run, among them the one that chooses its best model, are comparable.
         """
         # Test images are of all sizes, each of which would be compiled anew.
         with torch.compiler.set_stance("force_eager"):
-            return super().test(cfg, with_test_time_augmentation(cfg, model), evaluators)
+            return super().test(cfg, BoundedDetector(cfg, model), evaluators)
 
     def evaluate(self) -> dict:
         """Test what a run is judged by: the average of its weights with SOLVER.EMA.ENABLED."""

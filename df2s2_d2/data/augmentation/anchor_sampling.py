@@ -24,6 +24,8 @@ class AnchorSampling(T.Augmentation):
     Sizes are square roots of areas.
     """
 
+    decides_by_size = True
+
     def __init__(
         self,
         anchor_sizes: Sequence[float],

@@ -8,6 +8,7 @@ from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
 from df2s2_d2.data.augmentation.anchor_sampling import AnchorSampling
+from df2s2_d2.data.augmentation.bounded_resize import BoundedResize
 from df2s2_d2.data.augmentation.crops import RandomSquareCrop
 from df2s2_d2.data.augmentation.photometric import PhotometricDistortion
 from df2s2_d2.data.augmentation.random_choice import RandomChoice
@@ -19,8 +20,8 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     Training: crop, resize, flip, photometric distortion, each by its own key under ``INPUT``.
     The crop is anchor-based sampling with its probability, else a square crop. Testing: the short
     side becomes ``MIN_SIZE_TEST`` (0 = original size, whatever ``MAX_SIZE_TEST`` is); with
-    ``TEST.AUG.ENABLED`` images keep their size, and the model resizes them. In both, a longest
-    side of 0 means no limit.
+    ``TEST.AUG.ENABLED``, and where they would have more than ``TEST.AUG.MAX_PIXELS``, images keep
+    their size, and the model resizes them. In both, a longest side of 0 means no limit.
 
     Args:
         cfg: config with the keys of ``add_df2s2_config``.
@@ -36,7 +37,8 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     if not is_train:
         if inputs.MIN_SIZE_TEST == 0 or cfg.TEST.AUG.ENABLED:
             return []
-        return [_resize_short_side(inputs.MIN_SIZE_TEST, inputs.MAX_SIZE_TEST, "choice")]
+        longest = inputs.MAX_SIZE_TEST or sys.maxsize
+        return [BoundedResize(inputs.MIN_SIZE_TEST, longest, cfg.TEST.AUG.MAX_PIXELS)]
 
     augmentations = _build_crops(cfg)
     if inputs.RESIZE_SQUARE_TRAIN > 0:

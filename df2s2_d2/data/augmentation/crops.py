@@ -51,6 +51,8 @@ class RandomSquareCrop(T.Augmentation):
     the crop shows background.
     """
 
+    decides_by_size = True
+
     def __init__(
         self,
         min_scale: float,

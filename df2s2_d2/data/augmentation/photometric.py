@@ -8,6 +8,8 @@ from detectron2.data import transforms as T
 
 _TO_HSV = {"BGR": cv2.COLOR_BGR2HSV, "RGB": cv2.COLOR_RGB2HSV}
 _FROM_HSV = {"BGR": cv2.COLOR_HSV2BGR, "RGB": cv2.COLOR_HSV2RGB}
+# Pixels that are changed at once: as floats they stay in a processor's cache.
+_STRIP_PIXELS = 1 << 14
 
 
 class PhotometricTransform(T.Transform):
@@ -53,16 +55,32 @@ class PhotometricTransform(T.Transform):
 
     def apply_image(self, img: np.ndarray) -> np.ndarray:
         """Change an image (H, W, 3) of values 0–255; returns a new one of the same dtype."""
-        pixels = img.astype(np.float32, order="C")
-        pixels += self.brightness
-        _clamp(pixels)
-        if self.contrast_first:
-            pixels = self._change_colour(self._change_contrast(pixels))
-        else:
-            pixels = self._change_contrast(self._change_colour(pixels))
+        # Brightness and contrast treat every value alike: 8-bit values are looked up in a table.
+        is_8_bit = img.dtype == np.uint8
+        changes_colour = self.saturation != 1.0 or self.hue != 0.0
+        values = np.arange(256, dtype=np.float32) if is_8_bit else img.astype(np.float32, order="C")
+        values = _clamp(values + self.brightness)
+        if self.contrast_first or not changes_colour:
+            values = _clamp(values * self.contrast)
+        contrast_left = 1.0 if self.contrast_first else self.contrast
+
+        if is_8_bit:
+            pixels = np.ascontiguousarray(img)
+            if not changes_colour:
+                return cv2.LUT(pixels, np.rint(values).astype(np.uint8))
+            result = np.empty_like(pixels)
+            rows = max(1, _STRIP_PIXELS // max(1, pixels.shape[1]))
+            for start in range(0, len(pixels), rows):
+                strip = slice(start, start + rows)
+                changed = self._change_colour(cv2.LUT(pixels[strip], values))
+                # Rounds, and clamps at 255.
+                cv2.convertScaleAbs(changed, dst=result[strip], alpha=contrast_left)
+            return result
+        if changes_colour:
+            values = _clamp(self._change_colour(values) * contrast_left)
         if np.issubdtype(img.dtype, np.integer):
-            np.rint(pixels, out=pixels)
-        return pixels.astype(img.dtype)
+            np.rint(values, out=values)
+        return values.astype(img.dtype)
 
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
         return coords
@@ -73,17 +91,17 @@ class PhotometricTransform(T.Transform):
     def inverse(self) -> T.Transform:
         return T.NoOpTransform()
 
-    def _change_contrast(self, pixels: np.ndarray) -> np.ndarray:
-        pixels *= self.contrast
-        return _clamp(pixels)
-
     def _change_colour(self, pixels: np.ndarray) -> np.ndarray:
-        if self.saturation == 1.0 and self.hue == 0.0:
-            return pixels
+        """Change float32 pixels; the result is clamped."""
         # For float images OpenCV counts hue in degrees, saturation in 0–1 and value in 0–255.
         hsv = cv2.cvtColor(pixels, _TO_HSV[self.image_format])
-        hsv[..., 0] = (hsv[..., 0] + self.hue) % 360.0
-        hsv[..., 1] = np.minimum(hsv[..., 1] * self.saturation, 1.0)
+        # OpenCV takes hues of more than a full turn, but none below 0.
+        change = np.array(
+            [[1, 0, 0, self.hue % 360.0], [0, self.saturation, 0, 0], [0, 0, 1, 0]], np.float32
+        )
+        hsv = cv2.transform(hsv, change)
+        if self.saturation > 1.0:
+            np.minimum(hsv[..., 1], 1.0, out=hsv[..., 1])
         return _clamp(cv2.cvtColor(hsv, _FROM_HSV[self.image_format]))
 
 

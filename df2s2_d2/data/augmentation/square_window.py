@@ -45,17 +45,31 @@ class SquareWindowTransform(T.Transform):
     def apply_coords(self, coords: np.ndarray) -> np.ndarray:
         return (coords - self.origin) * (self.size / self.side)
 
-    def _paste(self, img: np.ndarray, result: np.ndarray, resampling: int) -> np.ndarray:
-        image_size = np.array(img.shape[1::-1])
+    def shown(
+        self, image_size: tuple[int, int]
+    ) -> tuple[tuple[float, float, float, float], tuple[int, int, int, int]]:
+        """Tell which part of an image shows, and where in the result.
+
+        Args:
+            image_size: height and width of the image.
+
+        Returns:
+            Corners x1, y1, x2, y2 in pixels of the image, and those in pixels of the result; the
+            latter enclose nothing where no whole pixel shows.
+        """
+        ends = np.array(image_size[::-1])
         step = self.side / self.size
         # Only pixels of the result that lie wholly in the image, so that none is shifted.
         first = np.ceil(-self.origin / step).clip(0, self.size).astype(int)
-        last = np.floor((image_size - self.origin) / step).clip(first, self.size).astype(int)
-        width, height = (last - first).tolist()
-        if width > 0 and height > 0:
-            start = (self.origin + first * step).clip(0, image_size)
-            end = (self.origin + last * step).clip(start, image_size)
+        last = np.floor((ends - self.origin) / step).clip(first, self.size).astype(int)
+        start = (self.origin + first * step).clip(0, ends)
+        end = (self.origin + last * step).clip(start, ends)
+        return (*start.tolist(), *end.tolist()), (*first.tolist(), *last.tolist())
+
+    def _paste(self, img: np.ndarray, result: np.ndarray, resampling: int) -> np.ndarray:
+        box, (left, top, right, bottom) = self.shown(img.shape[:2])
+        if right > left and bottom > top:
             # Unlike OpenCV's, Pillow's bilinear filter widens when it shrinks: no aliasing.
-            patch = Image.fromarray(img).resize((width, height), resampling, box=(*start, *end))
-            result[first[1] : last[1], first[0] : last[0]] = patch
+            patch = Image.fromarray(img).resize((right - left, bottom - top), resampling, box=box)
+            result[top:bottom, left:right] = patch
         return result

@@ -153,6 +153,17 @@ def test_test_images(cfg, min_size, max_size, expected):
     assert output_size(build_augmentations(cfg, is_train=False), 100, 400) == expected
 
 
+def test_test_images_that_would_get_too_large_keep_their_size(cfg):
+    cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = 800, 0
+    cfg.TEST.AUG.MAX_PIXELS = 800 * 5000
+    augmentations = build_augmentations(cfg, is_train=False)
+    assert output_size(augmentations, 20, 125) == (800, 5000)
+    assert output_size(augmentations, 20, 126) == (20, 126)
+    assert output_size(augmentations, 3000, 20) == (3000, 20)
+    cfg.INPUT.MAX_SIZE_TEST = 1333
+    assert output_size(build_augmentations(cfg, is_train=False), 3000, 20) == (1333, 9)
+
+
 def test_vertical_flip(cfg):
     cfg.INPUT.RANDOM_FLIP = "vertical"
     flip = build_augmentations(cfg, is_train=True)[1]

@@ -1,4 +1,4 @@
-"""The sizes in which the predictor looks at an image of a given size."""
+"""The sizes in which an image of a given size is looked at, so that memory is bounded."""
 
 from __future__ import annotations
 
