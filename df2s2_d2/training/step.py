@@ -10,10 +10,12 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 
+from df2s2_d2.data.broken_images import BrokenImageCount
 from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.optimizer import step_unless
 from df2s2_d2.training.precision import mixed_precision
@@ -39,6 +41,10 @@ class TrainingStep(SimpleTrainer):
         num_parts: of a batch that are computed one after the other, with the memory of one. Every
             part's loss is normalised by the faces in it.
         average: of the weights, brought up to date at every step.
+
+    Attributes:
+        num_broken_images: how often an image was passed over for another one so far, in all
+            processes and the runs that this one goes on from, as of the last check.
     """
 
     def __init__(
@@ -63,12 +69,14 @@ class TrainingStep(SimpleTrainer):
         self.num_parts = num_parts
         self.average = average
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+        self._broken_images, self.num_broken_images = BrokenImageCount(), 0
         self._one = torch.ones((), device=device)
 
     def run_step(self) -> None:
         started = time.perf_counter()
         batch = next(self._data_loader_iter)
         data_time = time.perf_counter() - started
+        self._broken_images.note(batch)
 
         self.optimizer.zero_grad()
         losses = self._compute_gradients(batch)
@@ -79,7 +87,13 @@ class TrainingStep(SimpleTrainer):
 
         if any((self.iter + 1) % period == 0 for period in self.check_periods):
             self.finite_check.check()
+            self._sum_broken_images()
         self._write_metrics(losses, data_time)
+
+    def _sum_broken_images(self) -> None:
+        self.num_broken_images = sum(comm.all_gather(self._broken_images.total))
+        storage = get_event_storage()
+        storage.put_scalar("broken_images", self.num_broken_images, smoothing_hint=False)
 
     def _compute_gradients(self, batch: list[dict]) -> dict[str, Tensor]:
         """Losses of the batch, with gradients of their sum left in the parameters."""
@@ -117,12 +131,15 @@ class TrainingStep(SimpleTrainer):
 
     def state_dict(self) -> dict:
         state = super().state_dict()
+        state["broken_images"] = self.num_broken_images
         if self.scaler.is_enabled():
             state["grad_scaler"] = self.scaler.state_dict()
         return state
 
     def load_state_dict(self, state: dict) -> None:
         self.iter = state["iteration"]
+        if comm.is_main_process():  # the others go on from 0
+            self._broken_images.total = state.get("broken_images", 0)
         self.optimizer.load_state_dict(state["optimizer"])
         # A run may go on in another precision.
         if self.scaler.is_enabled() and state.get("grad_scaler"):

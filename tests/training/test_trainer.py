@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,48 @@ def test_best_model_can_follow_another_figure(config, tmp_path):
 def test_without_evaluation_there_is_no_best_model(config, tmp_path):
     run(config(SOLVER__MAX_ITER=1))
     assert not (tmp_path / "model_best.pth").exists()
+
+
+# Broken images
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_broken_images_are_passed_over_and_counted_if_asked_for(
+    config, sample_dataset, tmp_path, caplog, num_workers
+):
+    files = wider_face_files(sample_dataset, "train")
+    photos = shutil.copytree(files["image_dir"], tmp_path / "photos")
+    broken = sorted(photos.rglob("*.jpg"))[0]
+    broken.write_bytes(broken.read_bytes()[:600])
+    overrides = {
+        "DATASETS__TRAIN": ("trained_broken",),
+        "DATALOADER__SKIP_BROKEN_IMAGES": True,
+        "DATALOADER__NUM_WORKERS": num_workers,
+        "SOLVER__MAX_ITER": 6,
+        "SOLVER__CHECKPOINT_PERIOD": 2,
+    }
+    with registered(trained_broken={**files, "image_dir": str(photos)}):
+        with caplog.at_level(logging.WARNING, "df2s2_d2"):
+            run(config(**overrides), interrupt_after=4)
+            run(config(**overrides), resume=True)
+    # Each of the 4 images is drawn 3 times for the 12 of 6 steps; whatever takes the place of the
+    # broken one may be itself, again and again.
+    counts = [row["broken_images"] for row in reports(tmp_path) if "broken_images" in row]
+    assert counts[-1] >= 3 and counts == sorted(counts)
+    said = [x for x in caplog.messages if x.startswith("Passed over in training: ")]
+    assert said and all(str(broken) in message for message in said)
+
+
+def test_a_broken_image_ends_a_training_with_its_name(config, sample_dataset, tmp_path):
+    files = wider_face_files(sample_dataset, "train")
+    photos = shutil.copytree(files["image_dir"], tmp_path / "photos")
+    for path in photos.rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:600])
+    names = {"DATASETS__TRAIN": ("trained_broken",), "DATALOADER__NUM_WORKERS": 1}
+    with registered(trained_broken={**files, "image_dir": str(photos)}):
+        with pytest.raises(OSError, match=r"photos/.*\.jpg cannot be read .*") as caught:
+            run(config(**names))
+    assert "\n" not in str(caught.value)
 
 
 # The average of the weights
