@@ -104,7 +104,7 @@ def draw_photographs(folder: Path, size: tuple[int, int], count: int, seed: int)
             pixels += 6 * octave * cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
         pixels = (pixels + 128).clip(0, 255).astype(np.uint8)
         paths.append(folder / f"{width}x{height}_{index}.jpg")
-        Image.fromarray(pixels).save(paths[-1], quality=85)
+        Image.fromarray(pixels).save(paths[-1], quality=78)
     return paths
 
 

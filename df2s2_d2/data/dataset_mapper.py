@@ -11,6 +11,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances
+from torch.utils.data import get_worker_info
 
 from df2s2_d2.data.augmentation import (
     DeferredAugmentations,
@@ -131,6 +132,8 @@ class FaceDatasetMapper:
             ImageSizeError: if the image has another size than the dict says, either way round.
             AnnotationError: if annotations are needed and there are none.
         """
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)  # Workers share the cores already; torch sees to its own threads.
         record = {key: value for key, value in dataset_dict.items() if key != "annotations"}
         if not self.is_train:
             return self._map_test_image(record)

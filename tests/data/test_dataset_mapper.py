@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from detectron2.data import transforms as T
 from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from df2s2_d2.config import add_df2s2_config
 from df2s2_d2.data import FaceDatasetMapper, RandomSquareCrop
@@ -304,6 +306,33 @@ def test_unreadable_images_are_told_by_name(record, tmp_path, image):
 def test_an_image_of_another_size_than_annotated_is_an_error(record):
     with pytest.raises(SizeMismatchError, match="a.png"):
         make_mapper()({**record, "height": HEIGHT, "width": WIDTH + 1})
+
+
+def test_a_worker_leaves_the_other_cores_to_other_workers(record):
+    class CountThreads(T.Augmentation):
+        def get_transform(self, image):
+            counts.append(cv2.getNumThreads())
+            return T.NoOpTransform()
+
+    counts = []
+    mapper = make_mapper([CountThreads()])
+
+    class Images(Dataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> list[int]:
+            mapper(record)
+            return counts
+
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        (in_worker,) = DataLoader(Images(), num_workers=1, collate_fn=lambda batch: batch[0])
+        mapper(record)
+    finally:
+        cv2.setNumThreads(before)
+    assert in_worker == [1] and counts == [2]
 
 
 def test_from_config(record):
