@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 # Images of a data set whose sizes are read.
 _SAMPLE = 64
 
-# Share of the faces from which on it is said that they are lost.
-_MANY = 0.1
+# Share of the annotated boxes from which on it is said what is wrong with them.
+_MANY = 0.2
 
 # Entries of a data set's metadata that name the file with its annotations.
 _ANNOTATION_FILES = ("annotation_file", "json_file", "folds_dir")
@@ -183,6 +183,11 @@ def check_faces(name: str, records: list[dict[str, Any]], keep_crowd: bool) -> F
         logger.warning(
             f"{sample_place}: {in_sample.off_centre:,} of {in_sample.total:,} annotated boxes have "
             "their centre outside the image: are they x, y, width, height, and not corners?"
+        )
+    if in_all.repeated >= _MANY * in_all.total > 0:
+        logger.warning(
+            f"{_place(name)}: {in_all.repeated:,} of {in_all.total:,} annotated boxes stand in "
+            "their image once more: were annotations joined twice?"
         )
     return in_all
 

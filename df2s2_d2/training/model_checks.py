@@ -84,7 +84,6 @@ def build_untrained(cfg: CfgNode) -> nn.Module:
     Raises:
         ValueError: what is wrong with the config, whatever a part of the model says of it.
     """
-    check_part_names(cfg)
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.DEVICE = "cpu"

@@ -97,7 +97,8 @@ def test_unfit_data_are_one_sentence_that_names_the_file(check, tmp_path, argume
     [
         (faces(FACE, [0.1, 0.1, 0.2, 0.2]), "1 of 2 .*within 0 and 1"),
         (faces(FACE, [500, 10, 20, 20]), "in a sample of 1 images: 1 of 2 .*1 outside the image"),
-        ([*faces(FACE), *faces(FACE, iscrowd=1)], "1 of 2 .*crowd"),
+        ([*faces(FACE), *faces([0, 0, 9, 9], iscrowd=1)], "1 of 2 .*crowd"),
+        (faces(FACE, FACE), "1 of 2 .*once more"),
         (faces(FACE, [60, 40, 90, 60]), "1 of 2 .* centre outside the image: .* not corners"),
     ],
 )

@@ -26,7 +26,8 @@ _FLAGS = {**dict.fromkeys(_UNSET, False), **dict.fromkeys(_SET, True)}
 def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
     """Load face boxes from COCO JSON as dataset dicts, without opening any image.
 
-    Every annotation is a face, whatever its category; several categories are warned of.
+    Every annotation is a face, whatever its category; other categories than one of faces are
+    warned of.
     Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored. Boxes without an area are
     dropped.
 
@@ -69,25 +70,30 @@ def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
         records[key] = record
 
     if "annotations" in content:
-        _add_annotations(json_file, _require_list(json_file, content, "annotations"), records)
+        _add_annotations(json_file, content, records)
     return list(records.values())
 
 
 def _add_annotations(
-    json_file: str, annotations: list[Any], records: dict[int | str, dict[str, Any]]
+    json_file: str, content: dict[str, Any], records: dict[int | str, dict[str, Any]]
 ) -> None:
+    annotations = _require_list(json_file, content, "annotations")
     boxes = defaultdict(list)
     ignored = defaultdict(list)
-    categories: Counter[str] = Counter()
+    categories: Counter[Any] = Counter()
     for index, annotation in enumerate(annotations):
         place = f"{json_file}, annotations[{index}]"
         key, box = _require_box(place, annotation)
         if key not in records:
-            raise ValueError(f'{place}: expected the "id" of an image; found "image_id" {key!r}.')
+            is_other_kind = str(key) in map(str, records)
+            remedy = ": write both as numbers, or both as texts" if is_other_kind else ""
+            raise ValueError(
+                f'{place}: expected the "id" of an image; found "image_id" {key!r}{remedy}.'
+            )
         boxes[key].append(box)
         flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
         ignored[key].append(any(flags))
-        categories[str(annotation.get("category_id"))] += 1
+        categories[_as_id(annotation.get("category_id"))] += 1
 
     for key, record in records.items():
         record["annotations"] = make_annotations(
@@ -102,11 +108,32 @@ def _add_annotations(
         num_kept,
         len(annotations) - num_kept,
     )
-    if len(categories) > 1:
+    _warn_of_categories(json_file, content, categories)
+
+
+def _warn_of_categories(
+    json_file: str, content: dict[str, Any], categories: Counter[int | str | None]
+) -> None:
+    """
+    Args:
+        json_file, content: the file and what it holds.
+        categories: how many annotations are of each.
+    """
+    listed = content.get("categories")
+    names = {
+        _as_id(one.get("id")): str(one.get("name"))
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, dict)
+    }
+    faces = [key for key, name in names.items() if "face" in name.lower()]
+    if len(categories) > 1 or (faces and categories.keys() - set(faces)):
         logger.warning(
             "%s: boxes of all categories are taken as faces: %s.",
             json_file,
-            ", ".join(f"{count} of category_id {name}" for name, count in categories.items()),
+            ", ".join(
+                f"{count} of category {key}" + (f" ({names[key]})" if key in names else "")
+                for key, count in categories.items()
+            ),
         )
 
 

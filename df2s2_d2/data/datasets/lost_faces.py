@@ -24,11 +24,13 @@ class FaceCount(NamedTuple):
         total: of all boxes.
         lost: reason -> boxes that are no faces to train on.
         off_centre: boxes that show in part, but not their centres.
+        repeated: boxes that stand in their image once more, and are found only once.
     """
 
     total: int
     lost: dict[str, int]
     off_centre: int
+    repeated: int
 
     @property
     def kept(self) -> int:
@@ -75,7 +77,8 @@ def count_faces(
         not_yet &= ~mask
     x, y = (left + right) / 2, (top + bottom) / 2
     is_off_centre = not_yet & ((x < 0) | (y < 0) | (x > widths) | (y > heights))
-    return FaceCount(len(faces), lost, int(np.count_nonzero(is_off_centre)))
+    repeated = len(faces) - len(np.unique(np.column_stack((image_index, boxes)), axis=0))
+    return FaceCount(len(faces), lost, int(np.count_nonzero(is_off_centre)), repeated)
 
 
 def stated_sizes(records: Sequence[dict[str, Any]]) -> np.ndarray:

@@ -45,14 +45,13 @@ class BenchmarkEvaluator(DatasetEvaluator):
         self._output_dir = output_dir
         self._protocol = protocol
         self._distributed = distributed
-        self._write_error: OSError | None = None
         if not distributed or comm.is_main_process():
             self.load_ground_truth()
         self.reset()
 
     def reset(self) -> None:
         self._collected: dict[str | int, tuple[np.ndarray, tuple[int, int]]] = {}
-        self._write_error = None
+        self._write_error: OSError | None = None
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """Take the detections of a batch."""
@@ -116,13 +115,14 @@ class BenchmarkEvaluator(DatasetEvaluator):
         try:
             yield
         except OSError as error:
+            if self._write_error is None:
+                logging.getLogger(__name__).error(
+                    "Results of %s cannot be written to %s (%s): make room there",
+                    self._dataset_name,
+                    self._output_dir,
+                    error,
+                )
             self._write_error = error
-            logging.getLogger(__name__).error(
-                "Results of %s cannot be written to %s (%s): make room there",
-                self._dataset_name,
-                self._output_dir,
-                error,
-            )
 
 
 def to_rows(instances: Instances) -> np.ndarray:

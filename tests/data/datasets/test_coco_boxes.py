@@ -95,13 +95,23 @@ def test_ids_written_as_floats_belong_together(write):
     assert [record["annotations"][0]["bbox"][2] for record in records] == [1, 2]
 
 
-def test_several_categories_are_warned_of(write, caplog):
-    annotations = [{"image_id": 3, "bbox": [0, 0, 1, 1], "category_id": i} for i in (1, 2, 2)]
+@pytest.mark.parametrize(
+    ("categories", "used", "words"),
+    [
+        ([], [1, 1], None),
+        ([], [1, 2, 2], "taken as faces: 1 of category 1, 2 of category 2."),
+        ([{"id": 1, "name": "Face"}, {"id": 2, "name": "car"}], [1], None),
+        ([{"id": 1, "name": "face"}, {"id": 2, "name": "car"}], [2], "1 of category 2 (car)."),
+        ([{"id": 2, "name": "head"}], [2], None),
+    ],
+)
+def test_categories_other_than_one_of_faces_are_warned_of(write, caplog, categories, used, words):
+    annotations = [{"image_id": 3, "bbox": BOX, "category_id": i} for i in used]
+    content = {"images": IMAGES, "annotations": annotations, "categories": categories}
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
-        load_coco_boxes("images", write({"images": IMAGES, "annotations": annotations[:1]}))
-        assert not caplog.text
-        load_coco_boxes("images", write({"images": IMAGES, "annotations": annotations}))
-    assert "taken as faces: 1 of category_id 1, 2 of category_id 2." in caplog.text
+        records = load_coco_boxes("images", write(content))
+    assert len(records[1]["annotations"]) == len(used)
+    assert words in caplog.text if words else not caplog.text
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,10 @@ def test_several_categories_are_warned_of(write, caplog):
         (
             {"images": IMAGES, "annotations": [{"image_id": 3, "bbox": BOX, "ignore": 2}]},
             ', annotations[0]: expected "ignore" as 0 or 1',
+        ),
+        (
+            {"images": IMAGES, "annotations": [{"image_id": "3", "bbox": BOX}]},
+            ', annotations[0]: expected the "id" of an image; found "image_id" \'3\': write both',
         ),
         ({"images": [{"id": True, "file_name": "a.jpg"}]}, ", images[0]: "),
         (

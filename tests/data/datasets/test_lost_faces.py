@@ -71,6 +71,11 @@ def test_corners_taken_for_sizes_show_by_their_centres():
     assert (found.off_centre, found.kept) == (1, 2)
 
 
+def test_boxes_are_repeated_in_an_image_only():
+    found = count([record([0, 0, 9, 9], [0, 0, 9, 9], [0, 0, 9, 8]), record([0, 0, 9, 9])])
+    assert (found.repeated, found.kept) == (1, 4)
+
+
 def test_reasons_are_told_with_their_numbers():
     found = count([record(*[[0.1, 0.1, 0.2, 0.2]] * 1200, [-9, 0, 5, 5], [0, 0, 9, 9])])
     assert found.describe_lost() == f"1,200 {SHARES}, 1 {OUTSIDE}"
