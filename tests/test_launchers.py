@@ -71,12 +71,14 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def signal_when_there_is(self, path: Path, signum: int) -> None:
+        """Signal all processes of the command, as schedulers and terminals do."""
         while not path.exists() and self.process.poll() is None:
             time.sleep(0.05)
-        self.process.send_signal(signum)
+        os.killpg(self.process.pid, signum)
 
     def finish(self) -> tuple[int, str]:
         """Its exit code and output."""
@@ -158,7 +160,7 @@ def test_slurm_job_stops_before_its_time_limit_and_resumes(sample_dataset, tmp_p
     assert step >= 2, "behind the first test"
     assert (folder / "last_checkpoint").read_text() == f"model_{step:07d}.pth"
 
-    settings += ["SOLVER.CHECKPOINT_PERIOD", "1"]
+    settings += ["SOLVER.CHECKPOINT_PERIOD", "1", "DATALOADER.NUM_WORKERS", "1"]
     command = (sys.executable, "train_net.py", "--num-gpus", "2", "--resume", *settings)
     resumed = Run(*command, log=tmp_path / "resumed_log", data=sample_dataset)
     resumed.signal_when_there_is(folder / f"model_{step + 1:07d}.pth", signal.SIGTERM)

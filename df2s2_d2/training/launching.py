@@ -205,6 +205,12 @@ def _spawned(
         local_world_size=num_processes,
         init_method=url,
     )
+    # What this process starts is to be started as in any other run: a spawned process would spawn,
+    # and its loaders import everything anew, and would not be shielded from signals.
+    mp.set_start_method(None, force=True)
+    if "OMP_NUM_THREADS" not in os.environ:
+        # torch takes all cores in each process; torchrun and srun see to that themselves.
+        torch.set_num_threads(max(1, torch.get_num_threads() // num_processes))
     try:
         _run_in_group(place, main, args, device)
     except KeyboardInterrupt:

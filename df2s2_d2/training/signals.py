@@ -187,12 +187,21 @@ class _StoppableBatches:
 _listening: StopOnSignal | None = None
 
 
-def _block_stop_signals() -> None:
-    """For processes that load images: launchers send signals to all processes of a job, and a
-    training cannot finish its step without its loaders. They end with the training.
+def _shield_loader() -> None:
+    """For processes that load images, which are forked: launchers send signals to all processes of
+    a job, and a training cannot finish its step without its loaders.
     """
     if _listening is not None:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        threading.Thread(target=_obey_parent, daemon=True).start()
 
 
-os.register_at_fork(after_in_child=_block_stop_signals)
+def _obey_parent() -> None:
+    """Let the process that has started this one end it, which multiprocessing does by SIGTERM."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+if hasattr(signal, "sigwaitinfo"):  # where it is missing, on macOS, loaders are not forked
+    os.register_at_fork(after_in_child=_shield_loader)

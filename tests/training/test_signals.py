@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,7 +221,7 @@ def test_second_interrupt_ends_at_once(monkeypatch):
     assert run_in_child(interrupt_twice) == -signal.SIGINT
 
 
-def test_processes_that_load_images_outlive_signals(trainer):
+def test_processes_that_load_images_outlive_signals_of_others(trainer):
     """Launchers send them to all processes of a job, and the step needs the next images."""
     runner = trainer(DATALOADER__NUM_WORKERS=1, DATASETS__TEST=(), SOLVER__MAX_ITER=8)
     loaders = []
@@ -229,14 +229,18 @@ def test_processes_that_load_images_outlive_signals(trainer):
     def send(_trainer):
         if not loaders:
             loaders.extend(multiprocessing.active_children())
-            for process in loaders:
-                for signum in STOP_SIGNALS:
-                    os.kill(process.pid, signum)
+            pids = [str(process.pid) for process in loaders]
+            for signum in STOP_SIGNALS:
+                subprocess.run(["kill", f"-{int(signum)}", *pids], check=True)
 
     runner.register_hooks([hooks.CallbackHook(after_step=send)])
     runner.train()
     assert len(loaders) == 1
     assert runner.iter == 8
+    # Else the training would wait for it at its end.
+    loaders[0].terminate()
+    loaders[0].join(60)
+    assert loaders[0].exitcode == 0
 
 
 @pytest.mark.parametrize(("place", "step_of"), [("step", {0: 3, 1: 3}), ("test", {0: 2, 1: 2})])
