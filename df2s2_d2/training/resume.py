@@ -31,7 +31,7 @@ def check_start(cfg: CfgNode, resume: bool) -> None:
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.DEVICE = "cpu"
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = build_model(cfg)
     if path:
         checkpoint = read_checkpoint(path)
