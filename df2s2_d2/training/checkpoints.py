@@ -186,7 +186,7 @@ def _newest_first(folder: str, tagged: str) -> Iterator[str]:
     # What has a later number than the last checkpoint is of a run that was given up.
     match = _PERIODIC.fullmatch(tagged)
     latest = int(match[1]) if match else float("inf")
-    iterations = {path: _iteration_of(path) for path in others}
+    iterations = {path: iteration_of(path) for path in others}
     yield from sorted(
         (path for path in others if iterations[path] <= latest), key=iterations.get, reverse=True
     )
@@ -202,7 +202,8 @@ def _tagged(folder: str) -> str:
     return name if re.fullmatch(r"[\w.-]+\.pth", name) else ""
 
 
-def _iteration_of(path: str) -> int:
+def iteration_of(path: str) -> int:
+    """The iteration behind which a checkpoint was saved, -1 if it cannot be read."""
     match = _PERIODIC.fullmatch(os.path.basename(path))
     if match:
         return int(match[1])

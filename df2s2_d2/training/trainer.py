@@ -98,7 +98,8 @@ class Trainer(DefaultTrainer):
         state = state | {"iteration": steps - 1, "_trainer": inner}
         if isinstance(self.scheduler, LRMultiplier):
             # Its state would bring the rates of the run before back.
-            state["hooks"] = {k: v for k, v in state["hooks"].items() if k != "LRScheduler"}
+            state["hooks"] = dict(state.get("hooks", {}))
+            state["hooks"].pop("LRScheduler", None)
         super().load_state_dict(state)
         set_step(self.scheduler, steps)
 

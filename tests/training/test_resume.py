@@ -128,6 +128,22 @@ def metrics(folder: Path) -> list[dict]:
 # The same steps
 
 
+def test_a_run_that_was_killed_before_its_final_checkpoint_gets_it(tmp_path):
+    cfg = config(tmp_path, SOLVER__MAX_ITER=2)
+    run(config(tmp_path, SOLVER__MAX_ITER=1))  # leaves a final checkpoint of a shorter run
+    short = load(tmp_path / "model_final.pth")
+    run(cfg)
+    expected = load(tmp_path / "model_final.pth")
+    torch.save(short, tmp_path / "model_final.pth")
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
+    _, steps = run(cfg)
+    found = load(tmp_path / "model_final.pth")
+    assert steps == {} and found["iteration"] == 1
+    assert all(
+        torch.equal(found["model"][name], expected["model"][name]) for name in found["model"]
+    )
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_does_the_steps_of_an_undisturbed_one(tmp_path, workers):
     overrides = {"SOLVER__MAX_ITER": 5, "DATALOADER__NUM_WORKERS": workers}
