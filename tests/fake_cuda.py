@@ -99,9 +99,7 @@ class FakeCuda(TorchDispatchMode):
         if operation._schema.returns and all(
             x.alias_info is not None and x.alias_info.is_write for x in operation._schema.returns
         ):
-            changed = kwargs.get("out", args[0])
-            # A few, such as unsqueeze_, change the shape as well.
-            return changed if changed.shape == _on_host(changed).shape else _on_gpu(changed.host)
+            return kwargs.get("out", args[0])  # changed in place
         return tree_map(_on_gpu, result) if result_on_gpu else result
 
     def _judge(self, operation, args: tuple, tensors: list[Tensor]) -> None:
@@ -152,6 +150,17 @@ class FakeCuda(TorchDispatchMode):
 
 
 _TOLIST = Tensor.tolist
+_TENSOR = torch.tensor
+
+
+def _tensor(data: Any, *, device: torch.device | str | None = None, **kwargs: Any) -> Tensor:
+    """torch.tensor, which would look for a driver: a copy from the host, and it waits."""
+    tensor = _TENSOR(data, **kwargs)
+    return tensor if device is None else tensor.to(device)
+
+
+def _new_tensor(like: Tensor, data: Any, **kwargs: Any) -> Tensor:
+    return _tensor(data, **{"dtype": like.dtype, "device": like.device, **kwargs})
 
 
 def _on_host(x: Any) -> Any:
@@ -169,6 +178,10 @@ def fake_cuda() -> Iterator[FakeCuda]:
     gpu = FakeCuda()
     with (
         mock.patch.object(Tensor, "pin_memory", lambda x, *args: gpu.pin_memory(x, *args)),
+        # The shape of a subclass does not change in place; detectron2 uses what this returns.
+        mock.patch.object(Tensor, "unsqueeze_", Tensor.unsqueeze),
+        mock.patch.object(torch, "tensor", _tensor),
+        mock.patch.object(Tensor, "new_tensor", _new_tensor),
         mock.patch.object(Tensor, "tolist", lambda x: gpu.to_list(x)),
         torch.backends.cudnn.flags(enabled=False),
         gpu,

@@ -144,6 +144,8 @@ def test_a_copy_that_waits_is_found(monkeypatch):
         lambda x: x[torch.tensor([0])],
         lambda x: x.cpu(),
         lambda x: x.tolist(),
+        lambda x: torch.tensor([1.0], device=x.device),
+        lambda x: x.new_tensor([1.0]),
         lambda x: x.repeat_interleave(x.long()),
         lambda x: x.unique(),
     ],

@@ -25,6 +25,10 @@ from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.training import Trainer
+from df2s2_d2.training.acceleration import accelerate, use_channels_last
+from df2s2_d2.training.optimizer import build_sgd
+from df2s2_d2.training.step import build_step
+from df2s2_d2.training.weight_average import WeightAverage
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "configs/DF2S2/small/Base-R18.yaml"
@@ -191,6 +195,31 @@ def test_the_fast_path_finds_what_the_cpu_finds():
         for image in range(2):
             overlaps = pairwise_iou(Boxes(boxes[image, :100]), Boxes(found[image].cpu()))
             assert overlaps.max(dim=1).values.min() > 0.99
+
+
+@on_gpu_only
+@pytest.mark.parametrize("precision", ["", "float16", "bfloat16"])
+def test_a_whole_training_step_never_waits_for_the_gpu(precision, tmp_path):
+    overrides = ["SOLVER.AMP.ENABLED", bool(precision), "SOLVER.AMP.PRECISION", precision]
+    overrides += ["SOLVER.CHANNELS_LAST", True, "SOLVER.IMS_PER_BATCH", 2, "SOLVER.ACCUMULATE", 2]
+    cfg = small_config(DEVICE, *overrides, "OUTPUT_DIR", str(tmp_path))
+    _, model = detectors_on_both_devices()
+    use_channels_last(model)
+    average = WeightAverage(model, decay=0.9)
+    accelerate(model, cfg)
+    batches = [batch_with_regions()] * 4
+    step = build_step(cfg, model, batches, build_sgd(cfg, model), average)
+    with EventStorage():
+        for iteration in range(4):
+            step.iter = iteration
+            # Libraries may wait the first times.
+            torch.cuda.set_sync_debug_mode("error" if iteration > 1 else "default")
+            try:
+                step.run_step()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+    step.finite_check.check()
+    assert all(value.isfinite().all() for value in average.model.state_dict().values())
 
 
 @on_gpu_only

@@ -195,6 +195,28 @@ def test_frozen_norms_are_followed_wherever_their_statistics_go():
     assert_close_gradients(gradients(model), gradients(plain))
 
 
+@pytest.mark.parametrize(
+    "config_file, key",
+    [
+        (PAL, "MODEL.SHOT.HEAD.NORM"),
+        (PAL, "MODEL.FFP.NORM"),
+        (PAL, "MODEL.RESNETS.NORM"),
+        (DSFD, "MODEL.BOTTOM_UP.CONV_LEVELS_NORM"),
+        (VGG, "MODEL.VGG.NORM"),
+    ],
+)
+def test_synchronised_norms_are_plain_ones_in_a_run_of_one_process(config_file, key):
+    losses = []
+    for norm in ("BN", "SyncBN"):
+        cfg = tiny_config(config_file, key, norm, "MODEL.VGG.WIDTH", 4)
+        model = detector(cfg)
+        assert any(isinstance(m, torch.nn.SyncBatchNorm) for m in model.modules()) == (
+            norm == "SyncBN"
+        )
+        losses.append({name: loss.item() for name, loss in model(images()).items()})
+    assert losses[0] == pytest.approx(losses[1])
+
+
 # Mixed precision
 
 
