@@ -145,6 +145,8 @@ def _add_pyramid_config(cfg: CN) -> None:
 
     # build_timm_backbone: a name in timm.list_models(), and the strides of the maps it gives.
     cfg.MODEL.TIMM = CN({"NAME": "", "STRIDES": [4, 8, 16, 32]})
+    # Whether its batch norms keep the mean and variance of their weights while it is trained.
+    cfg.MODEL.TIMM.FREEZE_NORM = False
 
     # Neck: a name in NECK_REGISTRY ("FFP", "FPN", ...), and the bottom-up maps it reads.
     cfg.MODEL.NECK = CN({"NAME": "FFP", "IN_FEATURES": ["c2", "c3", "c4", "c5"]})
