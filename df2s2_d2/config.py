@@ -109,10 +109,20 @@ def _add_input_config(cfg: CN) -> None:
     # the others are left to the square crop.
     cfg.INPUT.ANCHOR_SAMPLING = CN({"ENABLED": False, "PROBABILITY": 0.4})
     cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [16, 32, 64, 128, 256, 512]
+    # A random window, stretched to RESIZE_SQUARE_TRAIN, instead of these crops. With
+    # FACE_PROBABILITY its size gives a face a size in the range FACE_SIZES, in pixels of the
+    # result; else its side is a share of the short side in the range SCALE, above 1 with a border.
+    cfg.INPUT.RANDOM_WINDOW = CN({"ENABLED": False, "SCALE": [0.3, 2.0]})
+    cfg.INPUT.RANDOM_WINDOW.FACE_SIZES = [8.0, 128.0]
+    cfg.INPUT.RANDOM_WINDOW.FACE_PROBABILITY = 0.5
+    # Range of the factor on the height / width of all faces in it: 1 keeps their shape.
+    cfg.INPUT.RANDOM_WINDOW.SQUEEZE = [1.0, 1.0]
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Random brightness, contrast, saturation and hue of training images.
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False
+    # Random loss of detail and colour: enlarged, grey, blurred, noisy and compressed images.
+    cfg.INPUT.DEGRADATION = False
     # Faces with a side below this many pixels after all transforms are not trained on.
     cfg.INPUT.MIN_FACE_SIZE = 1.0
     # Neither are faces of which a side shows less than this many pixels of the original image.
