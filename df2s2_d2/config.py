@@ -114,12 +114,22 @@ def _add_input_config(cfg: CN) -> None:
     # the others are left to the square crop.
     cfg.INPUT.ANCHOR_SAMPLING = CN({"ENABLED": False, "PROBABILITY": 0.4})
     cfg.INPUT.ANCHOR_SAMPLING.ANCHOR_SIZES = [16, 32, 64, 128, 256, 512]
+    # A random window, stretched to RESIZE_SQUARE_TRAIN, instead of these crops. With
+    # FACE_PROBABILITY its size gives a face a size in the range FACE_SIZES, in pixels of the
+    # result; else its side is a share of the short side in the range SCALE, above 1 with a border.
+    cfg.INPUT.RANDOM_WINDOW = CN({"ENABLED": False, "SCALE": [0.3, 2.0]})
+    cfg.INPUT.RANDOM_WINDOW.FACE_SIZES = [8.0, 128.0]
+    cfg.INPUT.RANDOM_WINDOW.FACE_PROBABILITY = 0.5
+    # Range of the factor on the height / width of all faces in it: 1 keeps their shape.
+    cfg.INPUT.RANDOM_WINDOW.SQUEEZE = [1.0, 1.0]
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Whether training images that are shrunk are decoded at 1/2, 1/4 or 1/8 of their size, if JPEG.
     cfg.INPUT.REDUCED_DECODING = True
     # Random brightness, contrast, saturation and hue of training images.
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False
+    # Random loss of detail and colour: enlarged, grey, blurred, noisy and compressed images.
+    cfg.INPUT.DEGRADATION = False
     # Faces with a side below this many pixels after all transforms are not trained on.
     cfg.INPUT.MIN_FACE_SIZE = 1.0
     # Neither are faces of which a side shows less than this many pixels of the original image.
@@ -154,6 +164,8 @@ def _add_pyramid_config(cfg: CN) -> None:
 
     # build_timm_backbone: a name in timm.list_models(), and the strides of the maps it gives.
     cfg.MODEL.TIMM = CN({"NAME": "", "STRIDES": [4, 8, 16, 32]})
+    # Whether its batch norms keep the mean and variance of their weights while it is trained.
+    cfg.MODEL.TIMM.FREEZE_NORM = False
 
     # Neck: a name in NECK_REGISTRY ("FFP", "FPN", ...), and the bottom-up maps it reads.
     cfg.MODEL.NECK = CN({"NAME": "FFP", "IN_FEATURES": ["c2", "c3", "c4", "c5"]})

@@ -81,7 +81,7 @@ def _check_periods(cfg: CfgNode, scaled: str) -> None:
     """
     for key, value, least in (
         ("SOLVER.MAX_ITER", cfg.SOLVER.MAX_ITER, 1),
-        ("SOLVER.CHECKPOINT_PERIOD", cfg.SOLVER.CHECKPOINT_PERIOD, 0),
+        ("SOLVER.CHECKPOINT_PERIOD", cfg.SOLVER.CHECKPOINT_PERIOD, 1),
         ("SOLVER.WARMUP_ITERS", cfg.SOLVER.WARMUP_ITERS, 0),
         ("TEST.EVAL_PERIOD", cfg.TEST.EVAL_PERIOD, 0),
     ):

@@ -8,18 +8,23 @@ from df2s2_d2.data.augmentation.deferred_input import (
     DeferredInput,
     UnreadImage,
 )
+from df2s2_d2.data.augmentation.degradation import DegradationTransform, RandomDegradation
 from df2s2_d2.data.augmentation.photometric import PhotometricDistortion, PhotometricTransform
 from df2s2_d2.data.augmentation.random_choice import RandomChoice
+from df2s2_d2.data.augmentation.random_window import RandomWindow
 from df2s2_d2.data.augmentation.square_window import SquareWindowTransform
 
 __all__ = [
     "AnchorSampling",
     "DeferredAugmentations",
     "DeferredInput",
+    "DegradationTransform",
     "PhotometricDistortion",
     "PhotometricTransform",
     "RandomChoice",
+    "RandomDegradation",
     "RandomSquareCrop",
+    "RandomWindow",
     "SquareWindowTransform",
     "UnreadImage",
     "build_augmentations",

@@ -10,15 +10,18 @@ from detectron2.data import transforms as T
 from df2s2_d2.data.augmentation.anchor_sampling import AnchorSampling
 from df2s2_d2.data.augmentation.bounded_resize import BoundedResize
 from df2s2_d2.data.augmentation.crops import RandomSquareCrop
+from df2s2_d2.data.augmentation.degradation import RandomDegradation
 from df2s2_d2.data.augmentation.photometric import PhotometricDistortion
 from df2s2_d2.data.augmentation.random_choice import RandomChoice
+from df2s2_d2.data.augmentation.random_window import RandomWindow
 
 
 def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     """Build the augmentations of training (DF²S² §3.4, DSFD §3.4) or the resizing of test images.
 
-    Training: crop, resize, flip, photometric distortion, each by its own key under ``INPUT``.
-    The crop is anchor-based sampling with its probability, else a square crop. Testing: the short
+    Training: crop, resize, flip, photometric distortion, degradation, each by its own key under
+    ``INPUT``. The crop is anchor-based sampling with its probability, else a square crop; a random
+    window replaces both. Testing: the short
     side becomes ``MIN_SIZE_TEST`` (0 = original size, whatever ``MAX_SIZE_TEST`` is); with
     ``TEST.AUG.ENABLED``, and where they would have more than ``TEST.AUG.MAX_PIXELS``, images keep
     their size, and the model resizes them. In both, a longest side of 0 means no limit.
@@ -58,11 +61,15 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
         augmentations.append(T.RandomFlip(horizontal=is_horizontal, vertical=not is_horizontal))
     if inputs.PHOTOMETRIC_DISTORTION:
         augmentations.append(PhotometricDistortion(inputs.FORMAT))
+    if inputs.DEGRADATION:
+        augmentations.append(RandomDegradation())
     return augmentations
 
 
 def _build_crops(cfg: CfgNode) -> list[T.Augmentation]:
     inputs, crops = cfg.INPUT, []
+    if inputs.RANDOM_WINDOW.ENABLED:
+        return [_build_random_window(cfg)]
     if inputs.CROP.ENABLED:
         crop = RandomSquareCrop(
             inputs.SQUARE_CROP.MIN_SCALE,
@@ -87,6 +94,24 @@ def _build_crops(cfg: CfgNode) -> list[T.Augmentation]:
         min_face_size=inputs.MIN_ORIGINAL_FACE_SIZE,
     )
     return [RandomChoice(sampling, T.AugmentationList(crops), probability)]
+
+
+def _build_random_window(cfg: CfgNode) -> RandomWindow:
+    inputs, window = cfg.INPUT, cfg.INPUT.RANDOM_WINDOW
+    if inputs.CROP.ENABLED or inputs.ANCHOR_SAMPLING.ENABLED:
+        raise ValueError(
+            "INPUT.RANDOM_WINDOW takes the place of other crops: switch off INPUT.CROP.ENABLED and "
+            "INPUT.ANCHOR_SAMPLING.ENABLED, or INPUT.RANDOM_WINDOW.ENABLED."
+        )
+    return RandomWindow(
+        inputs.RESIZE_SQUARE_TRAIN,
+        # As in anchor-based sampling: what the network sees there is nothing.
+        pad_value=cfg.MODEL.PIXEL_MEAN,
+        scale_range=tuple(window.SCALE),
+        face_sizes=tuple(window.FACE_SIZES),
+        face_prob=window.FACE_PROBABILITY,
+        squeeze_range=tuple(window.SQUEEZE),
+    )
 
 
 def _resize_short_side(

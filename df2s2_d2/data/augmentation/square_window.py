@@ -1,4 +1,4 @@
-"""A square window of an image, resized, that may reach beyond the image."""
+"""A window of an image, resized to a square, that may reach beyond the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 class SquareWindowTransform(T.Transform):
-    """Cut a square window out of an image and resize it, in one step.
+    """Cut a window out of an image and resize it to a square, in one step.
 
     Where the window reaches beyond the image, the result shows a constant colour. Only the part
     of the image inside the window is resized, straight to its place in the result, so that memory
@@ -16,12 +16,17 @@ class SquareWindowTransform(T.Transform):
     """
 
     def __init__(
-        self, x0: float, y0: float, side: float, size: int, pad_value: tuple[float, ...]
+        self,
+        x0: float,
+        y0: float,
+        side: float | np.ndarray,
+        size: int,
+        pad_value: tuple[float, ...],
     ) -> None:
         """
         Args:
             x0, y0: top-left corner of the window in pixels of the image; fractions are exact.
-            side: of the window, likewise.
+            side: of the window, likewise; or its width and height, if it is no square itself.
             size: side of the result in pixels.
             pad_value: colour outside the image, a value for each channel.
         """

@@ -11,6 +11,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class TimmNetwork(Backbone):
@@ -23,6 +24,8 @@ class TimmNetwork(Backbone):
         name: as in ``timm.list_models()``, such as "legacy_seresnet101" or "dpn98".
         strides: of the maps, each twice the one before. Stages behind the last are not built.
         in_channels: of the images.
+        freeze_norm: whether batch norms keep the mean and variance that they were loaded with, as
+            small batches want it; scales and shifts are trained all the same.
 
     Raises:
         ImportError: if timm is not installed.
@@ -31,16 +34,12 @@ class TimmNetwork(Backbone):
     """
 
     @configurable
-    def __init__(self, *, name: str, strides: Sequence[int], in_channels: int):
+    def __init__(
+        self, *, name: str, strides: Sequence[int], in_channels: int, freeze_norm: bool = False
+    ):
         super().__init__()
         timm = _import_timm()
-        # Names such as "hf-hub:..." are not known, and would be looked up on the network.
-        if not timm.is_model(name):
-            similar = difflib.get_close_matches(name, timm.list_models())
-            raise ValueError(
-                f"MODEL.TIMM.NAME is {name!r}, which timm {timm.__version__} does not have; "
-                + (f"similar names are {similar}" if similar else "see timm.list_models()")
-            )
+        _check_known(timm, name)
         strides = list(strides)
         if not strides or any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)):
             raise ValueError(f"MODEL.TIMM.STRIDES must double one by one, found {strides}")
@@ -66,6 +65,7 @@ class TimmNetwork(Backbone):
             )
         index = {stride: position for position, stride in enumerate(offered)}
         self.name = name
+        self.freeze_norm = freeze_norm
         self.features = build(out_indices=[index[stride] for stride in strides])
         self._output_shape = {
             f"stride{stride}": ShapeSpec(channels=info.channels(index[stride]), stride=stride)
@@ -79,6 +79,7 @@ class TimmNetwork(Backbone):
             "name": cfg.MODEL.TIMM.NAME,
             "strides": cfg.MODEL.TIMM.STRIDES,
             "in_channels": input_shape.channels,
+            "freeze_norm": cfg.MODEL.TIMM.FREEZE_NORM,
         }
 
     @property
@@ -92,9 +93,17 @@ class TimmNetwork(Backbone):
         """(N, in_channels, H, W) images, sides divisible by the last stride, to maps by name."""
         return dict(zip(self._output_shape, self.features(images), strict=True))
 
+    def train(self, mode: bool = True) -> TimmNetwork:
+        super().train(mode)
+        if self.freeze_norm:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
     def names_in_model(self) -> set[str]:
         """Names of all tensors of timm's whole model, classifier and all."""
-        return set(_import_timm().create_model(self.name, pretrained=False).state_dict())
+        return set(whole_model(self.name).state_dict())
 
     def _check_maps(self, in_channels: int) -> None:
         """Run a small image through the network: timm only declares its shapes."""
@@ -129,13 +138,35 @@ class TimmNetwork(Backbone):
             )
 
 
+def whole_model(name: str) -> nn.Module:
+    """timm's model as it classifies images, untrained.
+
+    Raises:
+        ImportError: if timm is not installed.
+        ValueError: if it has no such model.
+    """
+    timm = _import_timm()
+    _check_known(timm, name)
+    return timm.create_model(name, pretrained=False)
+
+
+def _check_known(timm: ModuleType, name: str) -> None:
+    # Names such as "hf-hub:..." are not known, and would be looked up on the network.
+    if not timm.is_model(name):
+        similar = difflib.get_close_matches(name, timm.list_models())
+        raise ValueError(
+            f"MODEL.TIMM.NAME is {name!r}, which timm {timm.__version__} does not have; "
+            + (f"similar names are {similar}" if similar else "see timm.list_models()")
+        )
+
+
 def _import_timm() -> ModuleType:
-    # An optional requirement, needed by these networks alone.
+    # An optional requirement, needed by these networks and their weights alone.
     try:
         import timm
     except ImportError as error:
         raise ImportError(
-            "MODEL.BOTTOM_UP.NAME is build_timm_backbone, which needs timm: "
+            "Networks of timm (MODEL.BOTTOM_UP.NAME build_timm_backbone) need timm: "
             "pip install 'df2s2_d2[timm]'"
         ) from error
     return timm

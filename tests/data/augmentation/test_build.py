@@ -10,7 +10,9 @@ from df2s2_d2.data.augmentation import (
     AnchorSampling,
     PhotometricDistortion,
     RandomChoice,
+    RandomDegradation,
     RandomSquareCrop,
+    RandomWindow,
     SquareWindowTransform,
     build_augmentations,
 )
@@ -173,4 +175,36 @@ def test_vertical_flip(cfg):
 def test_unknown_flip_is_told_by_key(cfg):
     cfg.INPUT.RANDOM_FLIP = "horisontal"
     with pytest.raises(ValueError, match="INPUT.RANDOM_FLIP.*'horisontal'"):
+        build_augmentations(cfg, is_train=True)
+
+
+def test_a_random_window_takes_the_place_of_other_crops(cfg):
+    cfg.INPUT.RANDOM_WINDOW.ENABLED = True
+    cfg.INPUT.RANDOM_WINDOW.SQUEEZE = [0.8, 1.6]
+    cfg.INPUT.RANDOM_WINDOW.FACE_SIZES = [4.0, 8.0]
+    cfg.INPUT.RESIZE_SQUARE_TRAIN = 32
+    cfg.INPUT.DEGRADATION = True
+    cfg.MODEL.PIXEL_MEAN = [1.0, 2.0, 3.0]
+    augmentations = build_augmentations(cfg, is_train=True)
+    window = augmentations[0]
+    assert isinstance(window, RandomWindow) and isinstance(augmentations[-1], RandomDegradation)
+    assert (window.squeeze_range, window.face_sizes) == ((0.8, 1.6), (4.0, 8.0))
+    assert window.pad_value == (1.0, 2.0, 3.0)
+    np.random.seed(0)
+    for _ in range(20):
+        boxes = np.array([[10, 10, 20, 20]], dtype=np.float32)
+        inputs = T.AugInput(np.zeros((40, 60, 3), dtype=np.uint8), boxes=boxes)
+        T.AugmentationList(augmentations)(inputs)
+        assert inputs.image.shape == (32, 32, 3)
+
+    for other in ("CROP", "ANCHOR_SAMPLING"):
+        conflicting = cfg.clone()
+        conflicting.merge_from_list([f"INPUT.{other}.ENABLED", True])
+        with pytest.raises(ValueError, match="RANDOM_WINDOW takes the place of other crops"):
+            build_augmentations(conflicting, is_train=True)
+
+
+def test_a_random_window_needs_the_size_it_becomes(cfg):
+    cfg.INPUT.RANDOM_WINDOW.ENABLED = True
+    with pytest.raises(ValueError, match="RANDOM_WINDOW needs INPUT.RESIZE_SQUARE_TRAIN above 0"):
         build_augmentations(cfg, is_train=True)

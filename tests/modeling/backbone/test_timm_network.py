@@ -173,3 +173,15 @@ def test_levels_of_a_detector(tiny_config):
         maps, expected = backbone(images), backbone.bottom_up.network(images)
     for level in range(2, 6):
         assert torch.equal(maps[f"c{level}"], expected[f"stride{2**level}"])
+
+
+def test_frozen_norms_keep_their_statistics_while_all_else_is_trained(build):
+    overrides = ("MODEL.TIMM.NAME", "mobilenetv3_small_050", "MODEL.TIMM.FREEZE_NORM")
+    images = torch.rand(2, 3, 64, 64)
+    for frozen in (True, False):
+        network = build(*overrides, frozen).train()
+        norm = network.features.bn1
+        mean = norm.running_mean.clone()
+        sum(x.sum() for x in network(images).values()).backward()
+        assert torch.equal(norm.running_mean, mean) == frozen
+        assert norm.weight.grad is not None and network.features.conv_stem.weight.grad is not None

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detectron2.data import transforms as T
+
+from df2s2_d2.data.augmentation import RandomWindow
+
+OUTPUT_SIZE = 256
+GREY = (127.0, 127.0, 127.0)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    np.random.seed(0)
+
+
+def blank(height: int, width: int) -> np.ndarray:
+    return np.broadcast_to(np.uint8(0), (height, width, 3))
+
+
+def draw(image: np.ndarray, boxes, times: int = 500, **settings) -> list[T.Transform]:
+    window = RandomWindow(OUTPUT_SIZE, GREY, **settings)
+    boxes = None if boxes is None else np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    return [window.get_transform(image, boxes) for _ in range(times)]
+
+
+def shapes(windows: list[T.Transform], box) -> np.ndarray:
+    """(P, 2) width and height of the box in each result."""
+    return np.array([np.diff(x.apply_box(box).reshape(2, 2), axis=0)[0] for x in windows])
+
+
+def sides(windows: list[T.Transform]) -> np.ndarray:
+    return np.array([np.sqrt(window.side.prod()) for window in windows])
+
+
+def assert_log_uniform(values: np.ndarray, low: float, high: float) -> None:
+    shares = (np.log(values) - np.log(low)) / np.log(high / low)
+    assert shares.min() > -1e-6 and shares.max() < 1 + 1e-6
+    # The mean of 500 uniform values is 0.5 with a deviation of 0.013.
+    assert abs(shares.mean() - 0.5) < 0.05 and np.median(shares) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_face_gets_any_size_of_the_range():
+    box = [400, 300, 440, 350]
+    windows = draw(blank(1000, 1200), box, face_prob=1.0, face_sizes=(8.0, 128.0))
+    assert_log_uniform(np.sqrt(shapes(windows, box).prod(axis=1)), 8, 128)
+
+
+def test_the_largest_scale_bounds_windows_around_large_faces():
+    box = [0, 0, 200, 200]
+    windows = draw(blank(200, 300), box, face_prob=1.0, scale_range=(0.3, 2.0))
+    assert sides(windows).max() == pytest.approx(400)
+    assert np.sqrt(shapes(windows, box).prod(axis=1)).min() == pytest.approx(128)
+
+
+@pytest.mark.parametrize("boxes", [None, [], [[10, 10, 50, 50]]])
+def test_other_windows_are_a_share_of_the_short_side(boxes):
+    windows = draw(blank(300, 200), boxes, face_prob=0.0, scale_range=(0.5, 2.0))
+    assert_log_uniform(sides(windows), 100, 400)
+
+
+def test_the_chosen_faces_centre_shows_at_any_place_of_the_window():
+    box = np.array([10, 700, 40, 740])
+    windows = draw(blank(1000, 1200), box, scale_range=(0.3, 0.5), squeeze_range=(0.5, 2.0))
+    centres = np.array([x.apply_coords(np.array([[25.0, 720.0]]))[0] for x in windows])
+    assert centres.min() >= 0 and centres.max() <= OUTPUT_SIZE
+    # Near the left border of the image the face is left in the window, but at any height.
+    assert np.ptp(centres[:, 1]) > 0.9 * OUTPUT_SIZE
+
+
+def test_windows_lie_in_the_image_or_around_it():
+    for window in draw(blank(300, 200), [[10, 10, 50, 50]], squeeze_range=(0.5, 2.0)):
+        room = np.array([200, 300]) - window.side
+        assert (window.origin >= np.minimum(room, 0) - 1e-6).all()
+        assert (window.origin <= np.maximum(room, 0) + 1e-6).all()
+
+
+def test_faces_become_slimmer_and_broader():
+    box = [400, 300, 440, 350]  # height / width 1.25
+    windows = draw(blank(1000, 1200), box, squeeze_range=(0.8, 1.8))
+    width, height = shapes(windows, box).T
+    assert_log_uniform(height / width / 1.25, 0.8, 1.8)
+
+
+def test_the_image_follows_the_boxes():
+    image = np.zeros((400, 300, 3), dtype=np.uint8)
+    image[100:200, 80:160] = 255
+    for window in draw(image, [[80, 100, 160, 200]], times=20, squeeze_range=(0.7, 1.5)):
+        result = window.apply_image(image)
+        assert result.shape == (OUTPUT_SIZE, OUTPUT_SIZE, 3)
+        ys, xs = np.nonzero(result[..., 0] > 200)
+        (box,) = window.apply_box([80, 100, 160, 200])
+        expected = box.clip(0, OUTPUT_SIZE)
+        if len(xs) and np.diff(expected.reshape(2, 2), axis=0).min() > 8:
+            shown = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            np.testing.assert_allclose(shown, expected, atol=2)
+
+
+def test_boxes_without_an_area_are_no_faces():
+    windows = draw(blank(200, 200), [[5, 5, 5, 50]], face_prob=1.0, scale_range=(0.5, 1.0))
+    assert_log_uniform(sides(windows), 100, 200)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scale_range": (0.0, 1.0)}, "SCALE: expected a range above 0; found 0.0 to 1.0"),
+        ({"face_sizes": (32.0, 16.0)}, "FACE_SIZES: expected a range above 0; found 32.0"),
+        ({"squeeze_range": (0.5, np.inf)}, "SQUEEZE: expected a range above 0"),
+        ({"face_prob": 1.5}, "FACE_PROBABILITY: expected 0 to 1; found 1.5"),
+    ],
+)
+def test_impossible_settings_are_told_by_key(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RandomWindow(OUTPUT_SIZE, GREY, **settings)
