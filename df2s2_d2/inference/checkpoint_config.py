@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import yaml
 from detectron2.config import CfgNode
 
 from df2s2_d2.config import load_config, merge_overrides, parse_config
+from df2s2_d2.inference.config_changes import config_changes
 from df2s2_d2.inference.trained_weights import check_weights_file, read_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class CarriedConfig:
 
     def load_state_dict(self, text: str) -> None:
         """Only say what differs: a resumed run follows the config that it is started with."""
-        changes = _changes(text, self._text)
+        changes = config_changes(*map(yaml.safe_load, (text, self._text)))
         without_effect = [key for key in changes if key in _STARTING_KEYS]
         honoured = [
             f"{key} {change}" for key, change in changes.items() if key not in _STARTING_KEYS
@@ -44,23 +43,6 @@ class CarriedConfig:
                 f"In a resumed run {' and '.join(without_effect)} have no effect: its weights are "
                 "those of the checkpoint"
             )
-
-
-def _changes(before: str, after: str) -> dict[str, str]:
-    """Key -> "old -> new" of two configs, YAML as ``CfgNode.dump`` writes it."""
-    old, new = (dict(_leaves(yaml.safe_load(text))) for text in (before, after))
-    keys = sorted(old.keys() | new.keys())
-    return {
-        key: f"{old.get(key)} -> {new.get(key)}" for key in keys if old.get(key) != new.get(key)
-    }
-
-
-def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict) and node:
-        for key, value in node.items():
-            yield from _leaves(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, node
 
 
 def config_of(path: str) -> CfgNode:

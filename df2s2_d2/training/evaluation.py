@@ -7,13 +7,13 @@ import logging
 from detectron2.config import CfgNode
 
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, config_of
+from df2s2_d2.inference.config_changes import changed_meanings
 from df2s2_d2.inference.trained_weights import (
     check_weights_file,
     load_trained,
     read_checkpoint,
     without_training_parts,
 )
-from df2s2_d2.training.changed_meanings import changed_meanings
 from df2s2_d2.training.checkpoints import newest_checkpoint
 from df2s2_d2.training.trainer import Trainer
 

@@ -26,6 +26,8 @@ class RandomWindow(T.Augmentation):
     Sizes are square roots of areas.
     """
 
+    decides_by_size = True
+
     def __init__(
         self,
         output_size: int,
