@@ -32,6 +32,9 @@ _AUTOMATIC_URL = "auto"
 # Within it, what the first process says of bad input, and its end, reach the launcher.
 _SECONDS_FOR_THE_FIRST = 10.0
 
+# Processes end together; one that has not when another has failed is ended, twice as late killed.
+_SECONDS_TO_END = 10.0
+
 
 def argument_parser(epilog: str) -> argparse.ArgumentParser:
     """detectron2's options, and how long processes wait for each other."""
@@ -182,7 +185,7 @@ def _spawn(num_processes: int, main: Callable, args: argparse.Namespace, device:
     )
     with _forwarding_signals(context.pids()):
         try:
-            while not context.join():
+            while not context.join(grace_period=_SECONDS_TO_END):
                 pass
         except mp.ProcessExitedException as error:
             # It has said what there is to say; a negative code is the signal that killed it.
