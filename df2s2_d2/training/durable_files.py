@@ -38,7 +38,8 @@ def write_durably(path: str, content: bytes | memoryview) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(partial)
-        remedy = "make room" if error.errno in _FULL else "make its folder writable"
+        room = "make room (SOLVER.CHECKPOINT_KEEP limits what a run keeps)"
+        remedy = room if error.errno in _FULL else "make its folder writable"
         raise SavingError(
             f"{path} ({len(content):,} bytes) cannot be written ({error.strerror}): {remedy} and "
             "start again with --resume"
