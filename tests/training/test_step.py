@@ -206,14 +206,14 @@ def test_frozen_norms_are_followed_wherever_their_statistics_go():
     ],
 )
 def test_synchronised_norms_are_plain_ones_in_a_run_of_one_process(config_file, key):
-    losses = []
-    for norm in ("BN", "SyncBN"):
-        cfg = tiny_config(config_file, key, norm, "MODEL.VGG.WIDTH", 4)
-        model = detector(cfg)
-        assert any(isinstance(m, torch.nn.SyncBatchNorm) for m in model.modules()) == (
-            norm == "SyncBN"
-        )
-        losses.append({name: loss.item() for name, loss in model(images()).items()})
+    plain = detector(tiny_config(config_file, key, "BN", "MODEL.VGG.WIDTH", 4))
+    synchronised = build_model(tiny_config(config_file, key, "SyncBN", "MODEL.VGG.WIDTH", 4))
+    synchronised.load_state_dict(plain.state_dict())
+    assert any(isinstance(m, torch.nn.SyncBatchNorm) for m in synchronised.modules())
+    losses = [
+        {name: loss.item() for name, loss in model(images()).items()}
+        for model in (plain, synchronised)
+    ]
     assert losses[0] == pytest.approx(losses[1])
 
 
