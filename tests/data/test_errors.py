@@ -76,7 +76,7 @@ def test_a_loader_tells_what_the_mapper_said(tmp_path, num_workers):
             {**whole, "height": 10, "width": 200},
             True,
             ImageSizeError,
-            "Mismatched image shape for image {}/whole.jpg,",
+            "The image {}/whole.jpg has 200 x 100 pixels,",
             "in your annotation.",
         ),
         (
