@@ -144,11 +144,20 @@ def _resident_peak(run: Callable[[], Any]) -> float | None:
         # What earlier calls freed would otherwise be used again unnoticed.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        before = _status_mb("VmRSS")
+        before = resident_mb()
         run()
         return _status_mb("VmHWM") - before
     except (AttributeError, OSError):
         return None
+
+
+def resident_mb() -> float:
+    """MB of memory that this process has now; Linux only.
+
+    Raises:
+        OSError: on other systems.
+    """
+    return _status_mb("VmRSS")
 
 
 def _status_mb(name: str) -> float:

@@ -31,6 +31,7 @@ PAGES = {
         "targets_and_losses_cpu.json": "Targets and losses on a CPU",
         "input_pipeline.json": "Input pipeline on a CPU",
         "evaluation.json": "Evaluation on a CPU",
+        "soak.json": "A disturbed training",
     },
     FOLDER.parent / "MODEL_ZOO.md": {
         "complexity.json": "Parameters and operations",
@@ -49,6 +50,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "short_training": _short_training_table,
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
+        "soak": _soak_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -157,6 +159,25 @@ def _evaluation_table(results: dict[str, Any]) -> str:
             "read the archive."
         )
     return table
+
+
+def _soak_table(results: dict[str, Any]) -> str:
+    alone, disturbed, differences = (results[k] for k in ("alone", "disturbed", "differences"))
+    faults = ", ".join(f"{x['ended_by']} at step {x['at']}" for x in disturbed["starts"][:-1])
+    header = ["", "left alone", "disturbed"]
+    names = ["starts", "steps", "steps_taken_again", "images", "faces"]
+    names += ["faceless_images", "broken_images"]
+    rows = []
+    for name in names:
+        values = [run[name] for run in (alone, disturbed)]
+        rows.append([name.replace("_", " "), *(len(x) if name == "starts" else x for x in values)])
+    for name in alone["memory_mb"]:
+        values = [f"{run['memory_mb'][name]:.0f}" for run in (alone, disturbed)]
+        rows.append([f"MB {name.replace('_', ' ')}", *values])
+    for name in alone["figures"]:
+        rows.append([name, *(f"{run['figures'][name]:.6f}" for run in (alone, disturbed))])
+    text = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in differences.items())
+    return f"Disturbed by {faults}; {text}\n\n{_table(header, rows)}"
 
 
 def _input_pipeline_table(results: list[dict[str, Any]]) -> str:

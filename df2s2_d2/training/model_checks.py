@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 import torch
@@ -11,6 +12,9 @@ from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_mod
 from torch import nn
 
 from df2s2_d2.modeling import HEAD_REGISTRY, NECK_REGISTRY
+
+# What says which key is wrong.
+_KEY = re.compile(r"[A-Z][A-Z0-9]+[._][A-Z]")
 
 # That images are read in.
 _IMAGE_FORMATS = ("BGR", "RGB")
@@ -90,9 +94,9 @@ def build_untrained(cfg: CfgNode) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):
             return build_model(cfg)
-    except ValueError:
-        raise  # a sentence of its own
     except Exception as error:  # of many types, as parts of the model stumble over their keys
+        if isinstance(error, ValueError) and _KEY.search(str(error)):
+            raise  # a sentence of its own
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"No {cfg.MODEL.META_ARCHITECTURE} can be built of the keys below MODEL ({what}): "

@@ -141,6 +141,8 @@ class StopOnSignal(HookBase):
 
     def _stop_on(self, signum: int) -> None:
         if signum:
+            # Of a GPU, the steps since the last check have not been looked at.
+            self.trainer.finite_check.check()
             raise StopTraining(signum)
 
     def _save(self, stop: StopTraining) -> None:

@@ -29,6 +29,7 @@ from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.catch_up import CatchUp
 from df2s2_d2.training.checkpoints import RunCheckpointer
 from df2s2_d2.training.distribution import distribute
+from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.metrics_file import MetricsWriter
 from df2s2_d2.training.optimizer import build_sgd
 from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
@@ -81,6 +82,11 @@ class Trainer(DefaultTrainer):
         self.cfg = cfg
         self._stop_on_signal = StopOnSignal()
         self.register_hooks(self.build_hooks())
+
+    @property
+    def finite_check(self) -> FiniteCheck:
+        """What ends the run if a loss or its gradients are not finite."""
+        return self._trainer.finite_check
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()

@@ -56,6 +56,8 @@ def test_names_of_parts_that_are_not_built_do_not_matter():
         ({"MODEL__NECK__IN_FEATURES": ["c2", "c9"]}, "MODEL.NECK.IN_FEATURES"),
         ({"MODEL__BOTTOM_UP__NAME": "build_timm_backbone", "MODEL__TIMM__NAME": "dpn"}, "timm"),
         ({"MODEL__SHOT__HEAD__NORM": "XN"}, "keys below MODEL"),
+        # torch's own sentence, which knows no keys.
+        ({"MODEL__SHOT__HEAD__NORM": "GN"}, r"keys below MODEL \(num_channels"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_one_sentence(overrides, words):

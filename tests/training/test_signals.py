@@ -80,10 +80,14 @@ def send_in_test(trainer: Trainer, signum: int) -> list[int]:
     return tested
 
 
-def fake_trainer(save) -> SimpleNamespace:
+def fake_trainer(save, check=lambda: None) -> SimpleNamespace:
     """What StopOnSignal looks at, in the first of ten steps."""
-    saver = SimpleNamespace(save=lambda name, iteration: save(name))
-    return SimpleNamespace(iter=0, max_iter=10, checkpointer=saver)
+    return SimpleNamespace(
+        iter=0,
+        max_iter=10,
+        checkpointer=SimpleNamespace(save=lambda name, iteration: save(name)),
+        finite_check=SimpleNamespace(check=check),
+    )
 
 
 def stopped(trainer: Trainer) -> StopTraining:
@@ -113,6 +117,19 @@ def test_exit_codes(signum, code):
         stop.after_step()
     assert caught.value.code == code
     assert saved == ["model_0000000"]
+
+
+def test_a_step_at_fault_that_nothing_has_looked_at_yet_is_not_saved():
+    def find_fault():
+        raise FloatingPointError
+
+    saved = []
+    stop = StopOnSignal()
+    stop.trainer = fake_trainer(saved.append, find_fault)
+    with pytest.raises(FloatingPointError), stop:
+        signal.raise_signal(signal.SIGTERM)
+        stop.after_step()
+    assert not saved
 
 
 def test_signal_stops_after_its_step_and_a_resumed_run_goes_on_with_the_next(trainer, tmp_path):
