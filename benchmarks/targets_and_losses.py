@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import build_model
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
@@ -36,13 +35,8 @@ from benchmarks.common import (
     time_alternating,
 )
 from benchmarks.make_table import to_markdown
-from benchmarks.models import (
-    annotated_batch,
-    calibrate_untrained,
-    random_images,
-    silence_detectron2,
-)
-from benchmarks.training import training_step
+from benchmarks.models import OURS, annotated_batch, silence_detectron2
+from benchmarks.training import PLAIN, Case, training_config, training_step
 from df2s2_d2 import load_config
 from df2s2_d2.modeling import HeadOutputs, Shot
 from df2s2_d2.modeling.ground_truth import GroundTruth
@@ -228,16 +222,16 @@ def measure_parts(
 
 def measure_steps(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Whole training steps on images with few faces and with crowds, in turns."""
-    torch.manual_seed(arguments.seed)
-    size = (arguments.step_size, arguments.step_size)
-    config = load_config(arguments.config_file, ["MODEL.DEVICE", str(device)])
-    config.merge_from_list(["MODEL.BOTTOM_UP.WEIGHTS", ""])
-    model = build_model(config)
-    calibrate_untrained(model, random_images(2, size, arguments.seed))
     steps = {}
     for count in arguments.step_faces:
-        batch = annotated_batch(arguments.step_batch_size, size, count, arguments.seed)
-        steps[count] = training_step(model, batch, "fp32", device)
+        case = Case(
+            precision="fp32",
+            batch_size=arguments.step_batch_size,
+            size=arguments.step_size,
+            faces=count,
+        )
+        cfg = training_config(arguments.config_file, PLAIN, case, "", device)
+        steps[count] = training_step(OURS, cfg, case, arguments.seed, device).run_step
     again = "first, again"
     first = arguments.step_faces[0]
     seconds = time_alternating(

@@ -53,7 +53,7 @@ class RunCheckpointer(Checkpointer):
         content |= extra
         path = os.path.join(self.save_dir, f"{name}.pth")
         _check_finite(content, path)
-        self.logger.info(f"Saving checkpoint to {path}")
+        logger.info(f"Saving checkpoint to {path}")
         # In memory first: torch's own writer turns a full disk into an error of its internals.
         file = io.BytesIO()
         torch.save(content, file)
@@ -119,7 +119,7 @@ class RunCheckpointer(Checkpointer):
         if not path:
             return {}
         if checkpointables == []:
-            self.logger.info(load_matching(self.model, path))
+            logger.info(load_matching(self.model, path))
             return {}
         # Not mapped: an optimizer may keep the tensors that it is given.
         checkpoint = read_checkpoint(path, mapped=False)

@@ -77,7 +77,7 @@ def test_a_loader_tells_what_the_mapper_said(tmp_path, num_workers):
             True,
             ImageSizeError,
             "The image {}/whole.jpg has 200 x 100 pixels,",
-            "in your annotation.",
+            "to this one.",
         ),
         (
             {"file_name": whole["file_name"]},

@@ -106,7 +106,7 @@ def expected_warnings_ignored() -> Iterator[None]:
     with warnings.catch_warnings():
         # The number of anchors per cell is a constant indeed.
         warnings.filterwarnings(
-            "ignore", "Using len to get tensor shape", torch.jit.TracerWarning, r".*matching"
+            "ignore", "Using len to get tensor shape", torch.jit.TracerWarning, r".*anchors"
         )
         # torch checks that group norms get more than one value, which they do in any image.
         warnings.filterwarnings(
