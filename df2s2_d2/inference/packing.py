@@ -9,6 +9,7 @@ from torch import Tensor
 
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, config_of
 from df2s2_d2.inference.trained_weights import load_trained, read_checkpoint, without_training_parts
+from df2s2_d2.modeling import FaceDetector
 
 
 def packed(path: str, half: bool = True) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def packed(path: str, half: bool = True) -> dict[str, Any]:
             describes, or holds weights beyond the range of float16.
     """
     detector = build_model(without_training_parts(config_of(path)))
+    if not isinstance(detector, FaceDetector):
+        raise ValueError(f"{path} is a checkpoint of a {type(detector).__name__}, no FaceDetector")
     load_trained(detector, path)
     weights = {name: x.cpu() for name, x in detector.state_dict().items()}
     if half:
