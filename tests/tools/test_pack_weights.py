@@ -64,7 +64,7 @@ def test_a_predictor_finds_the_same_in_a_packed_checkpoint(run_script, checkpoin
         Predictor(path, overrides=everything)(image) for path in (target, checkpoint)
     )
     assert len(found) > 100
-    np.testing.assert_allclose(found.scores[:100], expected.scores[:100], rtol=0.02)
+    np.testing.assert_allclose(found.scores[:100], expected.scores[:100], rtol=0.05)
 
 
 def test_full_precision_keeps_every_bit(checkpoint, tmp_path):
