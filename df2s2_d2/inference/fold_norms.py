@@ -35,11 +35,23 @@ def fold_norms(model: nn.Module) -> None:
             module.norm = nn.Identity()
         elif isinstance(module, TimmNetwork):
             # Networks of timm name their layers as they like, so their graphs are searched.
+            _part_norms_from_activations(module.features)
             module.features = fuse(module.features)
 
 
 def _is_batch_norm(module: nn.Module | None) -> bool:
     return isinstance(module, (_BatchNorm, FrozenBatchNorm2d))
+
+
+def _part_norms_from_activations(network: nn.Module) -> None:
+    """Give timm's batch norms that activate too the form that graphs are searched for."""
+    for parent in list(network.modules()):
+        for name, module in parent.named_children():
+            # timm's BatchNormAct2d; other norms with these names are no batch norms.
+            if isinstance(module, nn.BatchNorm2d) and hasattr(module, "act"):
+                norm = nn.BatchNorm2d(module.num_features, eps=module.eps)
+                norm.load_state_dict(module.state_dict())
+                setattr(parent, name, nn.Sequential(norm.eval(), module.drop, module.act))
 
 
 def _fold(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.Module, transpose: bool = False) -> None:

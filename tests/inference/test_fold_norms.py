@@ -40,8 +40,9 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
         ("DSFD/DSFD_R50.yaml",),
         ("DSFD/DSFD_VGG16.yaml", "MODEL.VGG.NORM", "BN", "MODEL.VGG.WIDTH", 4),
         ("DSFD/DSFD_SE-R101.yaml", "MODEL.TIMM.NAME", "legacy_seresnet18"),
+        ("DF2S2/small/faces_small.yaml", "MODEL.SHOT.HEAD.NORM", ""),
     ],
-    ids=["frozen", "fusion", "tower", "added levels", "VGG16", "timm"],
+    ids=["frozen", "fusion", "tower", "added levels", "VGG16", "timm", "timm, activating norms"],
 )
 def test_without_norms_a_detector_gives_the_same(config):
     detector = with_statistics(tiny_detector(*config))
