@@ -134,7 +134,9 @@ class FakeCuda(TorchDispatchMode):
         frame = sys._getframe(1)
         while frame is not None:
             path = Path(frame.f_code.co_filename)
-            if path != Path(__file__) and (_ROOT in path.parents or "detectron2" in path.parts):
+            # An environment may lie in the project's folder: its libraries are not the project.
+            is_ours = _ROOT in path.parents and "site-packages" not in path.parts
+            if path != Path(__file__) and (is_ours or "detectron2" in path.parts):
                 return f"{operation}, {'/'.join(path.parts[-2:])}:{frame.f_lineno}"
             frame = frame.f_back
         return f"{operation}, backward"
