@@ -9,15 +9,12 @@ from detectron2.config import CfgNode
 
 from df2s2_d2.config import load_config, merge_overrides, parse_config
 from df2s2_d2.inference.config_changes import config_changes
-from df2s2_d2.inference.trained_weights import check_weights_file, read_checkpoint
+from df2s2_d2.inference.trained_weights import CONFIG_KEY, check_weights_file, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
 # Keys that only a run which starts anew follows.
 _STARTING_KEYS = ("MODEL.BOTTOM_UP.WEIGHTS", "MODEL.WEIGHTS")
-
-# Where in a checkpoint the config lies.
-CONFIG_KEY = "config"
 
 
 class CarriedConfig:

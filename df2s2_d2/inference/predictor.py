@@ -63,8 +63,9 @@ class Predictor:
         model: the detector, optimized for inference.
 
     Args:
-        model: path of a checkpoint that carries its config, path of a ``.yaml`` config, or a
-            config; the latter two name a checkpoint in ``MODEL.WEIGHTS``.
+        model: name of a model, such as "faces-small"; path of a checkpoint that carries its
+            config; path of a ``.yaml`` config, or a config, which name a checkpoint in
+            ``MODEL.WEIGHTS``.
         overrides: ``[key, value, ...]`` over the config. ``MODEL.DEVICE`` "cuda" becomes "cpu"
             where there is no GPU.
         batch_size: most images that the model gets at once; fewer if they have more pixels than

@@ -11,10 +11,16 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+
+from df2s2_d2.models import local_file, suggestion
 
 # Where in a checkpoint the moving average of the weights lies, if the run kept one.
 AVERAGE_KEY = "ema"
+
+# Where the config lies that the weights were trained by.
+CONFIG_KEY = "config"
 
 # Parts that exist in training only: the first shot, and the mask branch of any head.
 _TRAINING_ONLY = re.compile(r"^first_shot\.|\.mask_logits\.")
@@ -28,20 +34,26 @@ def check_weights_file(key: str, path: str) -> None:
 
     Args:
         key: what names it, such as a key of the config.
-        path: the file; "" for none.
+        path: the file, or the name of a model; "" for none.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong, and where.
     """
+    path = local_file(path)
     name, query, _ = path.partition("?")
     if os.path.splitext(name)[1] in _PICKLES:
         raise ValueError(
             f"{key} is {path!r}: pickles are not loaded, as they can run code; if you trust the "
             "file, save its weights with torch.save({'model': state_dict}, 'FILE.pth')"
         )
+    if path.startswith(("http://", "https://")):
+        raise ValueError(
+            f"{key} is {path!r}: nothing is downloaded unasked; fetch the file and give its path"
+        )
     if path and "://" not in path and not os.path.isfile(path):
         raise FileNotFoundError(
-            f"{key} is {path!r}, but there is no such file: give the path of a trained model"
+            f"{key} is {path!r}, but there is no such file: give the path of a trained model, or "
+            f"the name of one{suggestion(path)}"
         )
     if query and not os.path.isfile(path):
         raise ValueError(f"{key} is {path!r}: give the address without what follows the '?'")
@@ -51,14 +63,16 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
     """Read a checkpoint, or a state dict alone; the file cannot run code.
 
     Args:
-        path: of a file that ``torch.save`` wrote.
+        path: of a file that ``torch.save`` or safetensors wrote, or the name of a model.
         mapped: whether tensors stay in the file until they are used.
 
     Raises:
         OSError: if there is no such file, or it may not be read.
         ValueError: if it is something else.
     """
-    path = PathManager.get_local_path(path)
+    path = PathManager.get_local_path(local_file(path))
+    if path.endswith(".safetensors"):
+        return _read_safetensors(path)
     try:
         # Files of torch < 1.6 are no archives, and cannot be mapped.
         checkpoint = torch.load(
@@ -73,6 +87,16 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _read_safetensors(path: str) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            checkpoint = {"model": {name: file.get_tensor(name) for name in file.keys()}}
+            config = (file.metadata() or {}).get(CONFIG_KEY)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no checkpoint: {error}") from error
+    return checkpoint if config is None else {**checkpoint, CONFIG_KEY: config}
 
 
 def weights_in(checkpoint: dict[str, Any], path: str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from detectron2.utils.events import get_event_storage, has_event_storage
 from df2s2_d2.evaluation.protocol import Protocol, file_sha256
 from df2s2_d2.modeling.image_scales import image_scales
 from df2s2_d2.modeling.postprocessing import detection_thresholds
+from df2s2_d2.models import local_file
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:
@@ -24,6 +25,7 @@ def protocol_of(cfg: CfgNode) -> Protocol:
         resize += f", long side at most {cfg.INPUT.MAX_SIZE_TEST}"
     thresholds = detection_thresholds(cfg)
     path = cfg.MODEL.WEIGHTS
+    file = local_file(path)
     in_training = has_event_storage()
     return Protocol(
         **(_augmented_sizes(cfg) if cfg.TEST.AUG.ENABLED else {"resize": resize}),
@@ -31,7 +33,7 @@ def protocol_of(cfg: CfgNode) -> Protocol:
         nms_threshold=thresholds.get("NMS_THRESH_TEST"),
         max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
         weights=f"iteration {get_event_storage().iter}" if in_training else os.path.basename(path),
-        weights_sha256=file_sha256(path) if not in_training and os.path.isfile(path) else "",
+        weights_sha256="" if in_training or not os.path.isfile(file) else file_sha256(file),
     )
 
 
