@@ -30,7 +30,7 @@ from benchmarks.common import (
 from benchmarks.make_table import to_markdown
 from benchmarks.models import random_faces
 from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator
-from df2s2_d2.modeling.matching import AnchorMatcher
+from df2s2_d2.modeling.targets import AnchorMatcher
 
 STRIDES = [4, 8, 16, 32, 64, 128]
 IOU_THRESHOLDS = (0.4, 0.5)

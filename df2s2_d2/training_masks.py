@@ -12,7 +12,7 @@ from detectron2.data.detection_utils import convert_image_to_rgb
 from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets import GroundTruth
 from df2s2_d2.visualization import draw_weak_masks
 
 
@@ -47,7 +47,7 @@ def draw_training_masks(cfg: CfgNode, model: nn.Module, image_ids: list[str], ou
         shot.eval()
         ground_truth = GroundTruth.from_batch(inputs, images.image_sizes, model.device)
         grids = shot.grids(outputs)
-        targets = shot.mask_targets(grids, shot.match(grids, ground_truth), ground_truth)
+        targets = shot.target_rule(grids, ground_truth, with_masks=True).masks
         predicted = outputs.masks or [None] * len(grids)
         padded = np.zeros((*images.tensor.shape[2:], 3), np.uint8)
         image = convert_image_to_rgb(inputs[0]["image"].permute(1, 2, 0), cfg.INPUT.FORMAT)

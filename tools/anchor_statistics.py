@@ -15,7 +15,7 @@ from tqdm import tqdm
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.data.augmentation import SquareWindowTransform
 from df2s2_d2.modeling.anchors import GridAnchorGenerator
-from df2s2_d2.modeling.matching import POSITIVE, AnchorMatcher
+from df2s2_d2.modeling.targets import POSITIVE, AnchorMatcher
 
 # A face counts as near an anchor size if neither is larger than the other by more than this. With
 # anchors an octave apart, half of the faces are if their sizes are spread evenly between them.

@@ -23,7 +23,7 @@ from df2s2_d2 import load_config
 from df2s2_d2.data.datasets.builtin import register_wider_face
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets import GroundTruth
 from df2s2_d2.training import Trainer
 from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.optimizer import build_sgd

@@ -1,58 +1,13 @@
-"""Box and mask loss of both papers, and what sums over anchors are divided by.
-
-Nothing here waits for the device.
-"""
+"""Box loss of both papers; it never waits for the device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from detectron2.utils import comm
 from fvcore.nn import smooth_l1_loss
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
-from df2s2_d2.modeling.selection import can_select
-
-# How the sums of each level are normalised, from the positive anchors of each level and those that
-# take part in its classification, both (L,): divisors of classification and box terms.
-Normalizer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-NORMALIZERS: dict[str, Normalizer] = {
-    # By the positives of all levels: the usual reading, as in RetinaNet.
-    "global": lambda positive, _: (positive.sum().expand_as(positive),) * 2,
-    # By the positives of the level itself.
-    "per_level": lambda positive, _: (positive, positive),
-    # DF²S² eq. 2 to the letter: classification by all anchors of the level that take part in it.
-    "literal": lambda positive, participating: (participating, positive),
-    # DSFD §3.3: the same, over all levels.
-    "participating": lambda positive, participating: (
-        participating.sum().expand_as(participating),
-        positive.sum().expand_as(positive),
-    ),
-}
-
-
-def mean_over_workers(counts: Tensor) -> Tensor:
-    """The mean of ``counts`` over the workers of a distributed run.
-
-    Workers average their gradients, so dividing each worker's sum by this mean gives exactly
-    what one process with the whole batch would compute.
-    """
-    world_size = comm.get_world_size()
-    if world_size == 1:
-        return counts
-    counts = counts.clone()
-    dist.all_reduce(counts)
-    return counts / world_size
-
-
-def normalized_sum(sums: Tensor, counts: Tensor) -> Tensor:
-    """Sum over levels of each level's sum (L,) over its count (L,), at least 1 among workers."""
-    return (sums / counts.clamp(min=1 / comm.get_world_size())).sum()
+from df2s2_d2.modeling.host_sync import can_select
 
 
 def box_loss(
@@ -126,15 +81,3 @@ def encode_boxes(anchors: Tensor, boxes: Tensor, weights: Tensor) -> Tensor:
     shift = (boxes[..., :2] + boxes[..., 2:] - anchors[..., :2] - anchors[..., 2:]) / 2
     code = torch.cat((shift / anchor_size, torch.log(size / anchor_size)), dim=-1)
     return code * weights
-
-
-def mask_loss(logits: Tensor, mask: Tensor, participating: Tensor) -> Tensor:
-    """Sum of the pixel-wise sigmoid cross entropy over the participating cells of a level.
-
-    Args:
-        logits: (N, 1, H, W).
-        mask, participating: (N, H, W) bool.
-    """
-    return F.binary_cross_entropy_with_logits(
-        logits[:, 0], mask.float(), weight=participating.float(), reduction="sum"
-    )

@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 
 from benchmarks.targets_and_losses import Problem
 from df2s2_d2.modeling import HeadOutputs
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets import GroundTruth
 from tests.modeling import references, scenes
 from tests.modeling.test_shot import ground_truth, make_outputs, make_shot
 

@@ -12,14 +12,7 @@ import torch
 from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, pairwise_iou
 
-from df2s2_d2.modeling import matching
-from df2s2_d2.modeling.matching import (
-    BACKGROUND,
-    IGNORED,
-    POSITIVE,
-    AnchorMatcher,
-)
-from df2s2_d2.modeling.regions import anchors_in_regions
+from df2s2_d2.modeling.targets import BACKGROUND, IGNORED, POSITIVE, AnchorMatcher, anchor_matching
 from tests.modeling import references, scenes
 
 THRESHOLDS = [(0.4, 0.5), (0.4, 0.4), (0.3, 0.7)]
@@ -205,30 +198,6 @@ def test_a_face_beyond_its_image_makes_nothing_positive():
     assert (matches.labels == BACKGROUND).all()
 
 
-def test_anchors_half_inside_one_region():
-    regions = [
-        np.array([[9.7, 9.3, 61.1, 120], [61.1, 9.3, 113.9, 120]]),
-        np.array([[0, 0, 31.3, 37.1]]),
-    ]
-    boxes, image_index = scenes.flat(regions)
-    grids = scenes.grids_of([(128, 128)])
-    covered = anchors_in_regions(grids, boxes, image_index, num_images=2)
-    anchors = reference_anchors([(128, 128)])
-    for image, image_regions in enumerate(regions):
-        expected = references.half_inside_one(anchors, image_regions)
-        assert expected.any()
-        np.testing.assert_array_equal(covered[image], expected)
-
-
-def test_halves_of_two_regions_do_not_add_up():
-    grids = scenes.generator(strides=[32], octaves=[1.0], aspect_ratios=[1.0]).grids([(1, 1)])
-    # The anchor spans -48 ... 80; each region holds 40 % of it, together 80 %.
-    regions = torch.tensor([[-48, -48, 80, 3.2], [-48, 3.2, 80, 54.4]])
-    assert not anchors_in_regions(grids, regions, torch.tensor([0, 0]), 1).any()
-    half = torch.tensor([[-48.0, -48, 80, 16]])
-    assert anchors_in_regions(grids, half, torch.tensor([0]), 1).all()
-
-
 @pytest.mark.parametrize(
     ("right", "label"),
     [
@@ -272,7 +241,7 @@ def test_without_selecting_pairs_all_is_the_same(low_quality, monkeypatch):
         visits.append(mask.numel())
         return torch.arange(mask.numel())
 
-    monkeypatch.setattr(matching, "entries_to_visit", visit_all)
+    monkeypatch.setattr(anchor_matching, "entries_to_visit", visit_all)
     dense = match(matcher, IMAGE_SIZES, batch)
     assert sum(visits) > 10_000
     assert torch.equal(dense.labels, selected.labels)
@@ -289,7 +258,7 @@ _MEASURE_MEMORY = """
 import resource
 import numpy as np
 import torch
-from df2s2_d2.modeling.matching import AnchorMatcher
+from df2s2_d2.modeling.targets import AnchorMatcher
 from tests.modeling import scenes
 
 size, matcher = (1024, 1024), AnchorMatcher((0.4, 0.5), True)
@@ -313,7 +282,7 @@ def test_a_crowd_on_half_a_million_anchors_takes_little_memory():
     pytest.importorskip("resource")
     result = subprocess.run(
         [sys.executable, "-c", _MEASURE_MEMORY],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,
         check=False,

@@ -14,11 +14,11 @@ from scipy import ndimage
 
 from df2s2_d2 import load_config
 from df2s2_d2.modeling import DenseDetectorWithTTA
-from df2s2_d2.modeling.image_scales import ImageScale, image_scales
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 from df2s2_d2.training import Trainer, check_inputs, protocol_of
 from tests.small_runs import registered, smallest_config, wider_face_files
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 HUGE = 10**9
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from df2s2_d2.modeling.box_voting import box_voting
+from df2s2_d2.modeling.multi_scale.box_voting import box_voting
 from tests.modeling.references import iou
 from tests.modeling.scenes import random_faces
 
@@ -105,7 +105,7 @@ def test_memory_is_bounded():
     """20,000 boxes that hardly overlap: all their pairs at once would take gigabytes."""
     code = """
 import resource, torch
-from df2s2_d2.modeling.box_voting import box_voting
+from df2s2_d2.modeling.multi_scale.box_voting import box_voting
 generator = torch.Generator().manual_seed(0)
 corner = torch.rand(20_000, 2, generator=generator) * 20_000
 boxes = torch.cat((corner, corner + 20), dim=1)

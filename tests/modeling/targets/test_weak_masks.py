@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from df2s2_d2.modeling.matching import BACKGROUND, IGNORED, POSITIVE, Matches
-from df2s2_d2.modeling.weak_masks import (
+from df2s2_d2.modeling.targets import BACKGROUND, IGNORED, POSITIVE, Matches
+from df2s2_d2.modeling.targets.weak_masks import (
     cells_in_regions,
     faces_by_matching,
     faces_by_scale,

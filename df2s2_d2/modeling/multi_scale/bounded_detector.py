@@ -11,9 +11,9 @@ from detectron2.structures import Instances
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from df2s2_d2.modeling.image_scales import ImageScale
-from df2s2_d2.modeling.scale_choice import ScaleChoice
-from df2s2_d2.modeling.test_time_augmentation import (
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
+from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
+from df2s2_d2.modeling.multi_scale.test_time_augmentation import (
     DenseDetectorWithTTA,
     check_test_time_augmentation,
     to_size,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
-from df2s2_d2.modeling.matching import Matches
+from df2s2_d2.modeling.targets.anchor_matching import Matches
 
 
 @torch.no_grad()

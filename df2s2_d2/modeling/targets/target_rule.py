@@ -13,10 +13,15 @@ import torch
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
-from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.modeling.matching import IGNORED, POSITIVE, AnchorMatcher, Matches
-from df2s2_d2.modeling.regions import anchors_in_regions
-from df2s2_d2.modeling.weak_masks import (
+from df2s2_d2.modeling.targets.anchor_matching import (
+    IGNORED,
+    POSITIVE,
+    AnchorMatcher,
+    Matches,
+)
+from df2s2_d2.modeling.targets.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets.ignored_regions import anchors_in_regions
+from df2s2_d2.modeling.targets.weak_masks import (
     cells_in_regions,
     faces_by_matching,
     faces_by_scale,

@@ -17,8 +17,8 @@ from detectron2.config import CfgNode
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid, anchors_in_image
-from df2s2_d2.modeling.selection import entries_to_visit
-from df2s2_d2.modeling.windows import Window, WindowOverlaps
+from df2s2_d2.modeling.host_sync import entries_to_visit
+from df2s2_d2.modeling.targets.windows import Window, WindowOverlaps
 
 BACKGROUND, POSITIVE, IGNORED = 0, 1, -1
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from df2s2_d2.modeling.postprocessing import nonempty
+from df2s2_d2.modeling.boxes import nonempty
+from df2s2_d2.modeling.host_sync import to_device
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,3 @@ def _concatenate(boxes_per_image: list[Tensor]) -> tuple[Tensor, Tensor]:
     counts = torch.tensor([len(boxes) for boxes in boxes_per_image])
     images = torch.arange(len(boxes_per_image)).repeat_interleave(counts)
     return torch.cat(boxes_per_image).float(), images
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device without making the host wait.
-
-    A GPU reads memory while the host goes on only if it is pinned.
-    """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)

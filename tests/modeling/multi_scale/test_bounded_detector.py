@@ -12,9 +12,9 @@ from PIL import Image
 
 from df2s2_d2 import load_config
 from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.modeling.bounded_detector import BoundedDetector
-from df2s2_d2.modeling.test_time_augmentation import DenseDetectorWithTTA
-from tests.modeling.test_test_time_augmentation import RectangleFinder, drawing
+from df2s2_d2.modeling.multi_scale.bounded_detector import BoundedDetector
+from df2s2_d2.modeling.multi_scale.test_time_augmentation import DenseDetectorWithTTA
+from tests.modeling.multi_scale.test_test_time_augmentation import RectangleFinder, drawing
 
 MAX_PIXELS = 300_000
 STRIP = (20, 3000)

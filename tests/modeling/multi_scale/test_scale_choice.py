@@ -5,9 +5,9 @@ import math
 import pytest
 
 from df2s2_d2 import load_config
-from df2s2_d2.modeling.image_scales import ImageScale
-from df2s2_d2.modeling.scale_choice import ScaleChoice
-from df2s2_d2.modeling.tiling import padded_size
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
+from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
+from df2s2_d2.modeling.multi_scale.tiling import padded_size
 
 SHORT_800 = ImageScale(800)
 ORIGINAL = ImageScale(factor=1.0)

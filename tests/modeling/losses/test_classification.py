@@ -8,11 +8,7 @@ import torch
 from detectron2.config import CfgNode
 
 from df2s2_d2 import load_config
-from df2s2_d2.modeling.classification_losses import (
-    FocalLoss,
-    MinedSoftmaxLoss,
-    build_classification_loss,
-)
+from df2s2_d2.modeling.losses import FocalLoss, MinedSoftmaxLoss, build_classification_loss
 from tests.modeling import references
 
 ALL_OF = torch.ones(2, 6, dtype=torch.bool)

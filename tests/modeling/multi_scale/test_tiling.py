@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from df2s2_d2.modeling.tiling import Tiles, padded_size
+from df2s2_d2.modeling.multi_scale.tiling import Tiles, padded_size
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Loss terms against their formulas, one number at a time."""
+"""The box loss against its formula, one number at a time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ import pytest
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 
-from df2s2_d2.modeling import losses
-from df2s2_d2.modeling.losses import (
-    NORMALIZERS,
-    box_loss,
-    encode_boxes,
-    level_box_loss,
-    mask_loss,
-    normalized_sum,
-)
+from df2s2_d2.modeling.losses import box_loss, level_box_loss
+from df2s2_d2.modeling.losses import boxes as box_losses
+from df2s2_d2.modeling.losses.boxes import encode_boxes
 from tests.modeling import references, scenes
 
 
@@ -81,39 +75,7 @@ def test_box_losses_of_a_level_are_those_of_its_positive_anchors(monkeypatch):
     expected = box_loss(flat, grid.boxes(), faces[owners], positive, weights, beta).sum()
     (gradient,) = torch.autograd.grad(expected, deltas)
     for selecting in (True, False):
-        monkeypatch.setattr(losses, "can_select", lambda device, value=selecting: value)
+        monkeypatch.setattr(box_losses, "can_select", lambda device, value=selecting: value)
         loss = level_box_loss(deltas, grid, owners, positive, faces, weights, beta)
         torch.testing.assert_close(loss, expected)
         torch.testing.assert_close(torch.autograd.grad(loss, deltas)[0], gradient)
-
-
-def test_mask_loss_sums_the_cross_entropy_of_participating_cells():
-    logits = torch.tensor([[[[0.0, 2.0], [-1.0, 50.0]]]])
-    mask = torch.tensor([[[True, False], [True, False]]])
-    participating = torch.tensor([[[True, True], [True, False]]])
-    expected = sum(
-        references.sigmoid_cross_entropy(*pair) for pair in [(0.0, 1), (2.0, 0), (-1.0, 1)]
-    )
-    loss = mask_loss(logits, mask, participating)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "name, cls_divisors, box_divisors",
-    [
-        ("global", [5, 5, 5], [5, 5, 5]),
-        ("per_level", [3, 2, 0], [3, 2, 0]),
-        ("literal", [100, 40, 20], [3, 2, 0]),
-        ("participating", [160, 160, 160], [5, 5, 5]),
-    ],
-)
-def test_what_the_sums_are_divided_by(name, cls_divisors, box_divisors):
-    positive, participating = torch.tensor([3.0, 2, 0]), torch.tensor([100.0, 40, 20])
-    cls_counts, box_counts = NORMALIZERS[name](positive, participating)
-    assert cls_counts.tolist() == cls_divisors
-    assert box_counts.tolist() == box_divisors
-
-
-def test_sums_are_divided_level_by_level_and_by_one_at_least():
-    total = normalized_sum(torch.tensor([6.0, 5.0, 0.5]), torch.tensor([3.0, 2.0, 0.0]))
-    assert total.item() == pytest.approx(6 / 3 + 5 / 2 + 0.5 / 1)

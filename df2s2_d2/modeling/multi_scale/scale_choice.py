@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from detectron2.config import CfgNode
 
-from df2s2_d2.modeling.image_scales import ImageScale, image_scales
-from df2s2_d2.modeling.tiling import padded_size
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
+from df2s2_d2.modeling.multi_scale.tiling import padded_size
 
 # Copies are enlarged to at most so many times the memory budget: a strip of a few pixels' height
 # would get as large as its short side is enlarged.

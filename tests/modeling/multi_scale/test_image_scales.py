@@ -7,7 +7,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from df2s2_d2 import load_config
-from df2s2_d2.modeling.image_scales import ImageScale, image_scales
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 
 
 def scales_of(**keys) -> list[ImageScale]:

@@ -17,10 +17,11 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from df2s2_d2.modeling.box_voting import box_voting
-from df2s2_d2.modeling.image_scales import ImageScale, image_scales
-from df2s2_d2.modeling.postprocessing import detection_thresholds, round_outward
-from df2s2_d2.modeling.tiling import Tiles
+from df2s2_d2.modeling.boxes import round_outward
+from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.multi_scale.box_voting import box_voting
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
+from df2s2_d2.modeling.multi_scale.tiling import Tiles
 
 _MERGES = ("nms", "box_voting")
 _OVER_BUDGET = ("tile", "skip")
@@ -51,7 +52,7 @@ class DenseDetectorWithTTA(nn.Module):
         over_budget: what becomes of enlarged copies with more pixels: "tile" or "skip". All other
             copies are tiled, and so is the smallest if no other is left.
         merge: "nms" or "box_voting".
-        vote_iou, keep_single_votes: see :func:`~df2s2_d2.modeling.box_voting.box_voting`.
+        vote_iou, keep_single_votes: see :func:`~.box_voting.box_voting`.
         nms_threshold: of the merge by "nms".
         max_detections: per image, highest scores first.
         image_format: order of the channels of images that are read here, e.g. "BGR".

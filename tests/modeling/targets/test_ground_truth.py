@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets import GroundTruth
 from tests.modeling import scenes
 
 CPU = torch.device("cpu")
