@@ -24,9 +24,9 @@ from df2s2_d2.evaluation.wider_face import (
     load_ground_truth,
     write_detections,
 )
-from df2s2_d2.evaluation.wider_face.coco_results import write_coco_results
-from df2s2_d2.evaluation.wider_face.detections import is_submission_name
 from df2s2_d2.evaluation.wider_face.ground_truth import MINIMUM_HEIGHTS
+from df2s2_d2.formats.coco_results import write_coco_results
+from df2s2_d2.formats.wider_face_detections import is_submission_name
 
 # Detections below the output folder: as the test server wants them, and where names forbid that.
 _SUBMISSION, _RESULT_LIST = "wider_face_submission", "coco_results.json"

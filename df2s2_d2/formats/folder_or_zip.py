@@ -1,4 +1,4 @@
-"""Files of detections, in a folder or in a zip archive of one."""
+"""Files in a folder or in a zip archive of one."""
 
 from __future__ import annotations
 

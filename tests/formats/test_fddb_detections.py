@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from df2s2_d2.evaluation.fddb import read_detections, write_detections
+from df2s2_d2.formats.fddb_detections import read_detections, write_detections
 
 TEXT = "a/b/img_1\n2\n1 2 3 4 0.5\n1.5 -2 3.25 4e2 0.25\na/b/img_2\n0\na/c/img_1\n1\n9 9 9 9 1\n"
 ROWS = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..detection_files import iterate_files
-from .image_blocks import parse_blocks
+from df2s2_d2.formats.fddb_blocks import parse_blocks
+from df2s2_d2.formats.folder_or_zip import iterate_files
 
 _LAYOUTS = {
     5: "x y width height score",

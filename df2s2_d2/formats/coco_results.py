@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .ground_truth import concatenate_rows
+from df2s2_d2.formats.rows_by_image import concatenate_rows
 
 _CATEGORY = 1
 

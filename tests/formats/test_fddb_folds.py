@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from df2s2_d2.evaluation.fddb import load_folds
-from tests.evaluation.fddb.annotation_files import save_folds
+from df2s2_d2.formats.fddb_folds import load_folds
+from tests.formats.fddb_files import save_folds
 
 FOLDS = {
     "01": {

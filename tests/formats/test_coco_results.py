@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from df2s2_d2.evaluation import read_detections
-from df2s2_d2.evaluation.wider_face.coco_results import write_coco_results
+from df2s2_d2.formats.coco_results import read_coco_results, write_coco_results
 
 ROWS = np.array([[1.1, 2, 3, 4, 0.3], [5, 6, 7, 1 / 3, 0.9]])
 NAMES = ["a", "x/e/a", "../e/a", "/photos/e/a", "e\\a", 'ü "n"\n', "\ud800", ""]
@@ -16,7 +15,7 @@ NAMES = ["a", "x/e/a", "../e/a", "/photos/e/a", "e\\a", 'ü "n"\n', "\ud800", ""
 def test_what_is_written_is_read_again_whatever_images_are_named(tmp_path):
     path = tmp_path / "new/results.json"
     write_coco_results(path, {name: ROWS for name in NAMES} | {"empty": np.zeros((0, 5))})
-    found = read_detections(path)
+    found = read_coco_results(path)
     assert found.keys() == set(NAMES)
     for rows in found.values():
         np.testing.assert_array_equal(rows, ROWS[::-1])
@@ -26,7 +25,7 @@ def test_what_is_written_is_read_again_whatever_images_are_named(tmp_path):
 def test_no_detections_are_an_empty_list(tmp_path):
     write_coco_results(tmp_path / "results.json", {"a": np.zeros((0, 5))})
     assert json.loads((tmp_path / "results.json").read_text()) == []
-    assert read_detections(tmp_path / "results.json") == {}
+    assert read_coco_results(tmp_path / "results.json") == {}
 
 
 def test_numbered_images_are_read_by_the_tools_of_coco(tmp_path, capsys):
@@ -62,5 +61,5 @@ def test_other_files_are_errors_that_name_the_place(tmp_path, content, words):
     path = tmp_path / "results.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=words) as caught:
-        read_detections(path)
+        read_coco_results(path)
     assert str(path) in str(caught.value)

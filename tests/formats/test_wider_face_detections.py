@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2s2_d2.evaluation import read_detections, write_detections
+from df2s2_d2.formats.wider_face_detections import read_event_files, write_detections
 
 ROWS = [[1.0, 2.0, 3.0, 4.0, 0.5], [1.5, -2.0, 3.25, 4e2, 0.25]]
 TEXT = "i\n2\n1 2 3 4 0.5\n1.5 -2 3.25 4e2 0.25\n"
@@ -44,7 +44,7 @@ def zip_files(path: Path, files: dict[str, str]) -> Path:
 def test_variants_of_the_format(tmp_path, text):
     # A plain neighbour, since files are parsed together.
     write_files(tmp_path, {"e/i.txt": text, "e/j.txt": "j\n1\n9 9 9 9 1\n"})
-    detections = read_detections(tmp_path)
+    detections = read_event_files(tmp_path)
     assert {image: rows.tolist() for image, rows in detections.items()} == {
         "e/i": ROWS,
         "e/j": [[9, 9, 9, 9, 1]],
@@ -55,7 +55,7 @@ def test_variants_of_the_format(tmp_path, text):
 @pytest.mark.parametrize("text", ["", "\n", "i\n0\n", "i\n0", "i.jpg\r\n0\r\n"])
 def test_files_without_detections(tmp_path, text):
     write_files(tmp_path, {"e/i.txt": text, "e/j.txt": TEXT})
-    detections = read_detections(tmp_path)
+    detections = read_event_files(tmp_path)
     assert detections["e/i"].shape == (0, 5)
     assert detections["e/j"].tolist() == ROWS
 
@@ -81,7 +81,7 @@ def test_files_without_detections(tmp_path, text):
 def test_malformed_files_are_named_with_the_line(tmp_path, text, message):
     write_files(tmp_path, {"e/h.txt": TEXT, "e/i.txt": text, "e/j.txt": TEXT})
     with pytest.raises(ValueError, match=message):
-        read_detections(tmp_path)
+        read_event_files(tmp_path)
 
 
 @pytest.mark.parametrize("top", ["", "results/", "results/val/"])
@@ -94,34 +94,32 @@ def test_folders_and_archives_at_any_depth(tmp_path, top):
         "__MACOSX/0--Parade/._a.txt": "shadow",
     }
     names = ["0--Parade/a.jpg_1.x", "1--Handshaking/g.p.j_2"]
-    assert list(read_detections(zip_files(tmp_path / "d.zip", files))) == names
-    assert list(read_detections(write_files(tmp_path / "d", files))) == names
+    assert list(read_event_files(zip_files(tmp_path / "d.zip", files))) == names
+    assert list(read_event_files(write_files(tmp_path / "d", files))) == names
 
 
 @pytest.mark.parametrize("bytes_per_batch", [1, 2 * len(TEXT), 10**9])
 def test_reading_in_batches_changes_nothing(tmp_path, monkeypatch, bytes_per_batch):
     write_files(tmp_path, {"e/0.txt": "", **{f"e/{k}.txt": TEXT for k in range(1, 5)}})
-    monkeypatch.setattr(
-        "df2s2_d2.evaluation.wider_face.detections._BYTES_PER_BATCH", bytes_per_batch
-    )
-    detections = {image: rows.tolist() for image, rows in read_detections(tmp_path).items()}
+    monkeypatch.setattr("df2s2_d2.formats.wider_face_detections._BYTES_PER_BATCH", bytes_per_batch)
+    detections = {image: rows.tolist() for image, rows in read_event_files(tmp_path).items()}
     assert detections == {"e/0": [], **{f"e/{k}": ROWS for k in range(1, 5)}}
 
 
 def test_two_files_on_one_image(tmp_path):
     write_files(tmp_path, {"run1/e/i.txt": TEXT, "run2/e/i.txt": TEXT})
     with pytest.raises(ValueError, match=r"run2/e/i\.txt and .*run1/e/i\.txt are both about e/i"):
-        read_detections(tmp_path)
+        read_event_files(tmp_path)
 
 
 def test_paths_that_hold_no_detections(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent not found"):
-        read_detections(tmp_path / "absent")
+        read_event_files(tmp_path / "absent")
     with pytest.raises(ValueError, match=r"holds no <event>/<image>\.txt"):
-        read_detections(write_files(tmp_path / "flat", {"i.txt": TEXT}))
+        read_event_files(write_files(tmp_path / "flat", {"i.txt": TEXT}))
     (tmp_path / "d.zip").write_bytes(b"PK, but not really")
     with pytest.raises(ValueError, match=r"d\.zip is neither a folder nor a zip archive"):
-        read_detections(tmp_path / "d.zip")
+        read_event_files(tmp_path / "d.zip")
 
 
 def test_damaged_archive_is_named(tmp_path):
@@ -130,7 +128,7 @@ def test_damaged_archive_is_named(tmp_path):
     data[60] ^= 0xFF  # inside the compressed text
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"d\.zip is damaged"):
-        read_detections(path)
+        read_event_files(path)
 
 
 def test_written_detections_read_back_exactly(tmp_path):
@@ -138,7 +136,7 @@ def test_written_detections_read_back_exactly(tmp_path):
     rows = rng.normal(size=(40, 5)) * [1e3, 1e-3, 10, 10, 1]
     single = rng.random((3, 5), np.float32)
     write_detections(tmp_path, {"e/i.a": rows, "f/j": single, "f/none": np.zeros((0, 5))})
-    back = read_detections(tmp_path)
+    back = read_event_files(tmp_path)
     np.testing.assert_array_equal(back["e/i.a"], rows[np.argsort(-rows[:, 4])])
     np.testing.assert_array_equal(back["f/j"], single[np.argsort(-single[:, 4])])
     assert back["f/none"].shape == (0, 5)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .image_blocks import parse_blocks
+from df2s2_d2.formats.fddb_blocks import parse_blocks
 
 _LAYOUTS = {6: "major_radius minor_radius angle center_x center_y 1"}
 _PREFIX, _SUFFIX = "FDDB-fold-", "-ellipseList.txt"

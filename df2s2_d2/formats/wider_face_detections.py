@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..detection_files import iterate_files
-from .coco_results import read_coco_results
-from .ground_truth import concatenate_rows
+from df2s2_d2.formats.folder_or_zip import iterate_files
+from df2s2_d2.formats.rows_by_image import concatenate_rows
 
 _EXPECTED = "a folder, or its zip archive, of <event>/<image>.txt, or COCO's results as .json"
 _LAYOUT = "the image name, the number of detections, then one 'x y width height score' a line"
@@ -25,15 +24,14 @@ _LAYOUT = "the image name, the number of detections, then one 'x y width height 
 _BYTES_PER_BATCH = 1 << 22
 
 
-def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Read detections in the official submission format, or in COCO's format of results.
+def read_event_files(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read detections in the official submission format.
 
     Event folders may lie at any depth below `path`. Text files beside the event folders, and files
     of other kinds, are passed over. An empty file means no detections.
 
     Args:
-        path: a folder of ``<event>/<image>.txt``, a zip archive of one, or a JSON file whose
-            ``image_id`` are the names of images.
+        path: a folder of ``<event>/<image>.txt``, or a zip archive of one.
 
     Returns:
         ``"<event>/<image>"`` -> (n, 5) float64 ``x, y, width, height, score`` in pixels of the
@@ -45,8 +43,6 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
             and line.
     """
     path = Path(path)
-    if path.suffix.lower() == ".json" and path.is_file():
-        return read_coco_results(path)
     detections: dict[str, np.ndarray] = {}
     places: dict[str, str] = {}
     batch: dict[str, bytes] = {}
