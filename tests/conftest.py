@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -37,3 +38,17 @@ def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         script = importlib.import_module("make_sample_dataset")
         script.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
     return root
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved during the test, in order."""
+    saved = []
+    save = Figure.savefig
+
+    def savefig(self, *args, **kwargs):
+        saved.append(self)
+        return save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return saved

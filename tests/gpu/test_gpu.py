@@ -17,7 +17,7 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
-from benchmarks.matching import Problem
+from benchmarks.anchor_matching import Problem
 from benchmarks.models import annotated_batch, calibrate_untrained
 from df2s2_d2 import load_config
 from df2s2_d2.data.datasets.builtin import register_wider_face

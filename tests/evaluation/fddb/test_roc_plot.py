@@ -1,26 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from df2s2_d2.evaluation.fddb import evaluate_fddb
-from df2s2_d2.evaluation.fddb.plots import plot_roc
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that are saved during the test, in order."""
-    saved = []
-    save = Figure.savefig
-
-    def savefig(self, *args, **kwargs):
-        saved.append(self)
-        return save(self, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return saved
+from df2s2_d2.evaluation.fddb.roc_plot import plot_roc
+from tests.drawings import check_picture
 
 
 def result_of(found_at: int):
@@ -48,8 +32,7 @@ def test_both_curves_of_every_result(tmp_path, figures):
         assert x.max() == 2000
         assert y[x < 1499].max() == 0 and y[x > 1500].min() == early
         assert axes.get_legend().get_title().get_text() == "at 1,000 false positives"
-    image = imread(tmp_path / "roc.png")[..., :3]
-    assert 0.005 < (image < 0.95).any(axis=2).mean() < 0.5
+    check_picture(tmp_path / "roc.png")
 
 
 def test_high_rates_are_drawn_large(tmp_path, figures):

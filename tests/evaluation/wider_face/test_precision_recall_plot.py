@@ -1,36 +1,18 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from df2s2_d2.evaluation import GroundTruth, PublishedCurves, evaluate_wider_face
-from df2s2_d2.evaluation.plots import (
-    as_rgb,
+from df2s2_d2.evaluation.figures import as_rgb
+from df2s2_d2.evaluation.wider_face.precision_recall_plot import (
     draw_precision_recall,
-    plot_losses,
     plot_precision_recall,
 )
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that are saved during the test, in order."""
-    saved = []
-    save = Figure.savefig
-
-    def savefig(self, *args, **kwargs):
-        saved.append(self)
-        return save(self, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return saved
+from tests.drawings import check_picture, lines_of
 
 
 @pytest.fixture
@@ -39,29 +21,6 @@ def result():
     boxes = {"e/a": np.array([[0, 0, 60, 60], [100, 100, 80, 80]])}
     found = [[0, 0, 60, 60, 0.9], [300, 300, 50, 50, 0.7], [100, 100, 80, 80, 0.5]]
     return evaluate_wider_face({"e/a": np.array(found)}, GroundTruth.from_heights(boxes))
-
-
-def write_metrics(path: Path, rows: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def row(iteration: int, total: float, **others: float) -> dict:
-    return {"iteration": iteration, "total_loss": total, "lr": 0.01, **others}
-
-
-def lines_of(axes) -> dict[str, tuple[list, list]]:
-    return {
-        line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
-        for line in axes.get_lines()
-    }
-
-
-def check_picture(path: Path) -> None:
-    image = imread(path)[..., :3]
-    assert min(image.shape[:2]) > 200
-    inked = (image < 0.95).any(axis=2).mean()
-    assert 0.005 < inked < 0.5, "something is drawn, and it is not a black page"
 
 
 def test_precision_recall_has_a_panel_a_setting_and_a_curve_a_result(result, tmp_path, figures):
@@ -125,43 +84,8 @@ def test_pixels_of_a_figure(result):
     assert (picture[:3, :3] == 255).all() and picture.min() < 60
 
 
-def test_losses_and_rate_are_drawn(tmp_path, figures):
-    rows = [row(i, 3.0 - i / 50, loss_cls=2.0, loss_box_reg=1.0) for i in (19, 39, 59)]
-    # Reports of evaluations stand among those of losses.
-    rows.insert(2, {"iteration": 50, "wider_face/AP_hard": 0.3})
-    path = tmp_path / "losses.png"
-    plot_losses(write_metrics(tmp_path / "metrics.json", rows), path)
-    check_picture(path)
-    losses, rate = figures[0].axes
-    curves = lines_of(losses)
-    assert curves.keys() == {"total_loss", "loss_cls", "loss_box_reg"}
-    assert curves["total_loss"] == ([19, 39, 59], pytest.approx([2.62, 2.22, 1.82]))
-    assert lines_of(rate) == {"lr": ([19, 39, 59], [0.01] * 3)}
-
-
-def test_iterations_repeated_after_a_resume_count_once(tmp_path, figures):
-    rows = [row(19, 3.0), row(39, 2.0), row(59, 9.0), row(39, 1.5), row(59, 1.0)]
-    plot_losses(write_metrics(tmp_path / "metrics.json", rows), tmp_path / "losses.png")
-    curve = lines_of(figures[0].axes[0])["total_loss"]
-    assert curve == ([19, 39, 59], [3.0, 1.5, 1.0])
-
-
-def test_loss_that_appears_later_is_drawn_where_it_is(tmp_path, figures):
-    rows = [row(19, 3.0), row(39, 2.0, loss_mask=0.5)]
-    plot_losses(write_metrics(tmp_path / "metrics.json", rows), tmp_path / "losses.png")
-    _, values = lines_of(figures[0].axes[0])["loss_mask"]
-    assert np.isnan(values[0]) and values[1] == 0.5
-
-
-@pytest.mark.parametrize("rows", [[], [{"iteration": 3, "wider_face/AP_hard": 0.5}]])
-def test_metrics_without_losses_are_an_error(tmp_path, rows):
-    path = write_metrics(tmp_path / "metrics.json", rows)
-    with pytest.raises(ValueError, match="metrics.json holds no losses"):
-        plot_losses(path, tmp_path / "losses.png")
-    assert not (tmp_path / "losses.png").exists()
-
-
 def test_drawing_needs_neither_a_display_nor_torch():
-    code = "import sys, df2s2_d2.evaluation.plots as p; print('torch' in sys.modules)"
+    module = "df2s2_d2.evaluation.wider_face.precision_recall_plot"
+    code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={})
     assert done.stdout.strip() == "False", done.stderr

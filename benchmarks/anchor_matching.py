@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time and memory of matching anchors with faces beside detectron2's dense matrix of overlaps.
 
-    python -m benchmarks.matching --output output/matching.json
-    python -m benchmarks.matching --faces 10 2000 --threads 2
+    python -m benchmarks.anchor_matching --output output/matching.json
+    python -m benchmarks.anchor_matching --faces 10 2000 --threads 2
 
 The dense way compares every face with every anchor (pairwise_iou, then Matcher). Its matrix is
 filled in slices of --slice faces, which needs less memory than detectron2's one call.

@@ -1,4 +1,4 @@
-"""Pictures of FDDB's curves, drawn with matplotlib alone."""
+"""FDDB's curves, drawn with matplotlib alone."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from df2s2_d2.visualization import FACE_COLOR, draw_detections
+from df2s2_d2.visualization.face_boxes import FACE_COLOR, draw_detections
 
 
 def detections(boxes: list, scores: list, size: tuple[int, int]) -> Instances:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from df2s2_d2.evaluation.fddb.matching import match_at_thresholds, match_regions
+from df2s2_d2.evaluation.fddb.one_to_one_matching import match_at_thresholds, match_regions
 from tests.evaluation.fddb.reference import best_matching
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.modeling.targets import GroundTruth
-from df2s2_d2.visualization import draw_weak_masks
+from df2s2_d2.visualization.weak_masks import draw_weak_masks
 
 
 @torch.no_grad()
