@@ -33,10 +33,9 @@ def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny drawn data set in WIDER FACE's layout, as ``$DETECTRON2_DATASETS`` names."""
     root = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
-        # The script belongs to no package; it imports its parts as if started from its folder.
         patch.syspath_prepend(_REPOSITORY / "datasets")
-        script = importlib.import_module("make_sample_dataset")
-        script.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
+        program = importlib.import_module("sample_faces.dataset")
+        program.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
     return root
 
 

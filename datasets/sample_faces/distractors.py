@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from sample_faces import FeatureLayout, draw_features, draw_head, head_outline
-from sample_hair import LOCK_REACH, draw_hair_back
-from sample_painter import Sprite, box_points, ellipse_points, scaled
-from sample_style import CLOTH_COLOURS, SKIN_TONES, FaceStyle, pick
+from .faces import FeatureLayout, draw_features, draw_head, head_outline
+from .hair import LOCK_REACH, draw_hair_back
+from .painter import Sprite, box_points, ellipse_points, scaled
+from .style import CLOTH_COLOURS, SKIN_TONES, FaceStyle, pick
 
 # Faces whose parts are missing or in the wrong places.
 SCRAMBLED_LAYOUTS = (

@@ -15,10 +15,10 @@ from scipy.io import loadmat
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 sys.path.insert(0, str(DATASETS))
 
-from make_sample_dataset import make_sample_dataset  # noqa: E402
-from sample_painter import Painter, Sprite, box_points  # noqa: E402
-from sample_scenes import Stage, draw_scene, measure  # noqa: E402
-from sample_style import sample_face_style  # noqa: E402
+from sample_faces.dataset import make_sample_dataset  # noqa: E402
+from sample_faces.painter import Painter, Sprite, box_points  # noqa: E402
+from sample_faces.scenes import Stage, draw_scene, measure  # noqa: E402
+from sample_faces.style import sample_face_style  # noqa: E402
 
 COLUMNS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
 

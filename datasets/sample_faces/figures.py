@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sample_painter import Colour, Painter, ellipse_points, mixed, scaled
-from sample_style import CLOTH_COLOURS, pick
+from .painter import Colour, Painter, ellipse_points, mixed, scaled
+from .style import CLOTH_COLOURS, pick
 
 
 def draw_body(pen: Painter, rng: np.random.Generator, skin: Colour, roll: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sample_painter import Colour, scaled
+from .painter import Colour, scaled
 
 SKIN_TONES: tuple[Colour, ...] = (
     (255, 224, 196),

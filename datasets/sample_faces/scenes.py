@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from sample_backgrounds import draw_background
-from sample_distractors import BODILY, pick_distractor
-from sample_faces import HEAD_EXTENT, draw_head
-from sample_figures import OCCLUDERS, draw_body
-from sample_painter import Painter, Region, Sprite
-from sample_style import FaceStyle, pick, sample_face_style
+from .backgrounds import draw_background
+from .distractors import BODILY, pick_distractor
+from .faces import HEAD_EXTENT, draw_head
+from .figures import OCCLUDERS, draw_body
+from .painter import Painter, Region, Sprite
+from .style import FaceStyle, pick, sample_face_style
 
 SMALLEST_FACE, LARGEST_FACE = 8.4, 300.0  # pixels; a little over 8, so that rounding keeps 8
 SMALL_FACE = 16.0
@@ -230,7 +230,7 @@ def draw_scene(
     Args:
         rng: generator that decides everything.
         size: height and width, pixels.
-        place: a key of `sample_backgrounds.BACKGROUNDS`; "Crowd" seats the faces in rows.
+        place: a key of `backgrounds.BACKGROUNDS`; "Crowd" seats the faces in rows.
         face_count: faces to draw; 0 gives a picture with distractors only.
     """
     plan = plan_crowd if place == "Crowd" else plan_figures

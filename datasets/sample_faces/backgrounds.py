@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from sample_painter import Colour, Painter, mixed, scaled
-from sample_style import CLOTH_COLOURS, pick
+from .painter import Colour, Painter, mixed, scaled
+from .style import CLOTH_COLOURS, pick
 
 
 def fade(image: np.ndarray, top: int, bottom: int, first: Colour, last: Colour) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sample_hair import draw_hair_back, draw_hair_front
-from sample_painter import Painter, Sprite, ellipse_points, mixed, scaled
-from sample_style import FaceStyle
+from .hair import draw_hair_back, draw_hair_front
+from .painter import Painter, Sprite, ellipse_points, mixed, scaled
+from .style import FaceStyle
 
 HEAD_EXTENT = (-2.0, -2.0, 2.0, 2.3)  # units around the face that hair, hats and scarves may take
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sample_painter import Painter, ellipse_points, scaled
-from sample_style import FaceStyle
+from .painter import Painter, ellipse_points, scaled
+from .style import FaceStyle
 
 LOCK_REACH = {"long": 1.9, "bob": 0.95}  # how far the hair hangs, in figure units
 
