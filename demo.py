@@ -44,7 +44,7 @@ from df2s2_d2.inference.media.sources import (
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file, load_trained
-from df2s2_d2.training_masks import draw_training_masks
+from df2s2_d2.visualization.training_mask_pictures import draw_training_masks
 
 EXAMPLES = """examples:
   python demo.py --weights model.pth --input photos/ 'more/**/*.jpg' clip.mp4 --output found/

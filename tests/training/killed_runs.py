@@ -69,6 +69,8 @@ def train(folder: Path, data: Path, **overrides) -> None:
         seed_all_rng(cfg.SEED if cfg.SEED >= 0 else None)
         trainer = Trainer(cfg)
         trainer.register_hooks([LossLog(folder / "losses.txt")])
+        # Before the hooks that save: a step that was saved and not logged would not be done again.
+        trainer._hooks.insert(0, trainer._hooks.pop())
         trainer.resume_or_load(resume=True)
         trainer.train()
 
@@ -102,7 +104,7 @@ def train_to_the_end(folder: Path, data: Path, kills: list[tuple[int, float]], *
 
 def draw_data(root: Path) -> Path:
     sys.path.insert(0, str(ROOT / "datasets"))
-    from make_sample_dataset import make_sample_dataset
+    from sample_faces.dataset import make_sample_dataset
 
     make_sample_dataset(root, num_train=5, num_val=2, num_test=1, image_size=128)
     return root
