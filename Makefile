@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Named after the contents of everything that decides what is installed, so that a change of any
 # of it, and nothing else, installs again.
-INSTALLERS := pyproject.toml tools/install_detectron2.py tools/repack_detectron2.py
+INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
 STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help

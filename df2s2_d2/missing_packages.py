@@ -1,0 +1,29 @@
+"""How to install what an import has not found."""
+
+from __future__ import annotations
+
+_DETECTRON2 = (
+    "detectron2 is not on the package index under its own name: `df2s2 install-detectron2` "
+    "installs it, after torch and torchvision"
+)
+# Package -> the extra of this one that installs it.
+_EXTRAS = {
+    **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
+    **dict.fromkeys(("onnx", "onnxruntime"), "export"),
+    "timm": "timm",
+    "tensorboard": "train",
+}
+
+
+def with_remedy(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """The error, saying how to install the package, if it is one that the installation may lack."""
+    package = (error.name or "").partition(".")[0]
+    if package == "detectron2":
+        remedy = _DETECTRON2
+    elif package in _EXTRAS:
+        remedy = f"it comes with pip install 'df2s2_d2[{_EXTRAS[package]}]'"
+    else:
+        return error
+    return ModuleNotFoundError(
+        f"The package {package} is not installed: {remedy}", name=error.name, path=error.path
+    )
