@@ -9,6 +9,7 @@ from typing import Protocol
 
 # What is typed -> the module of this folder that does it, in the order of the help.
 COMMANDS: Mapping[str, str] = {
+    "detect": "detect",
     "configs": "configs",
     "install-detectron2": "install_detectron2",
 }

@@ -69,7 +69,7 @@ def run(command: Command, program: str, arguments: Sequence[str] | None, before_
         SystemExit: after --help, and for options that are not understood.
     """
     parser = build_parser(command, program)
-    args = parser.parse_args(arguments)
+    args = _parse(parser, arguments)
     try:
         code = command.run(args)
         sys.stdout.flush()
@@ -99,8 +99,7 @@ def run_script(command: Command, script: str) -> None:
     Raises:
         SystemExit: with the exit code, if that is not 0.
     """
-    code = run(command, script, None, script)
-    if code:
+    if code := run(command, script, None, script):
         sys.exit(code)
 
 
@@ -113,6 +112,14 @@ def build_parser(command: Command, program: str) -> argparse.ArgumentParser:
     )
     command.add_arguments(parser)
     return parser
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        # Files may stand before and after options.
+        return parser.parse_intermixed_args(arguments)
+    except TypeError:  # for an argument that takes the rest of the line, as that of train
+        return parser.parse_args(arguments)
 
 
 class _Version(argparse.Action):

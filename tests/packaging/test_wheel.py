@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -85,6 +86,16 @@ def test_commands_run_without_the_checkout(site, run):
             env={**os.environ, "PYTHONPATH": str(site)},
         )
         assert program.stdout.startswith("df2s2 "), program.stderr
+
+
+def test_faces_are_found_by_the_shipped_model(run, tmp_path, sample_dataset):
+    pytest.importorskip("timm")
+    photograph = next((sample_dataset / "wider_face/WIDER_val/images").rglob("*.jpg"))
+    printed = run("-m", "df2s2_d2", "detect", str(photograph))
+    assert printed.startswith("1 of 1 images: ") and printed.strip().endswith("-> found")
+    (record,) = json.loads((tmp_path / "found/detections.json").read_text())
+    assert record["file"] == str(photograph)
+    assert (tmp_path / "found" / photograph.name).is_file()
 
 
 def test_evaluation_needs_no_torch(run):
