@@ -127,7 +127,7 @@ draw_data() {
     --output "$OUTPUT/inference_compiled.json" $COMPILED_OPTIONS
   step training 80 "$PYTHON" -m benchmarks.training --device cuda \
     --output "$OUTPUT/training.json" $BENCHMARK_TRAINING_OPTIONS
-  step matching 45 "$PYTHON" -m benchmarks.matching --device cuda \
+  step matching 45 "$PYTHON" -m benchmarks.anchor_matching --device cuda \
     --output "$OUTPUT/matching.json" $MATCHING_OPTIONS
   step short_training 240 "$PYTHON" -m benchmarks.short_training --device cuda \
     --config-file "$CONFIG" --iterations "$ITERATIONS" --output "$OUTPUT/short_training.json" \

@@ -39,8 +39,7 @@ from benchmarks.models import OURS, annotated_batch, silence_detectron2
 from benchmarks.training import PLAIN, Case, training_config, training_step
 from df2s2_d2 import load_config
 from df2s2_d2.modeling import HeadOutputs, Shot
-from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.modeling.targets import Targets
+from df2s2_d2.modeling.targets import GroundTruth, Targets
 
 CONFIG = "configs/DF2S2/DF2S2_R50.yaml"
 LEVELS = [f"p{level}" for level in range(2, 8)]

@@ -163,8 +163,7 @@ def stage_seconds(step: SimpleTrainer, device: torch.device, repeats: int) -> di
             calls.append((meta_arch.GroundTruth, "from_batch", "data to device"))
             for shot in filter(None, (model.shot, model.first_shot)):
                 calls.append((shot, "forward", "head"))
-                names = ("targets", "match", "mask_targets")
-                calls += [(shot, name, "targets") for name in names if hasattr(shot, name)]
+                calls.append((shot, "targets", "targets"))
         else:
             calls += [(model.head, "forward", "head"), (model, "label_anchors", "targets")]
         with clock.watching(*calls), clock.stage("optimizer"):

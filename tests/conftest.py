@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -32,8 +33,21 @@ def sample_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny drawn data set in WIDER FACE's layout, as ``$DETECTRON2_DATASETS`` names."""
     root = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch:
-        # The script belongs to no package; it imports its parts as if started from its folder.
         patch.syspath_prepend(_REPOSITORY / "datasets")
-        script = importlib.import_module("make_sample_dataset")
-        script.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
+        program = importlib.import_module("sample_faces.dataset")
+        program.make_sample_dataset(root, num_train=4, num_val=3, num_test=2)
     return root
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved during the test, in order."""
+    saved = []
+    save = Figure.savefig
+
+    def savefig(self, *args, **kwargs):
+        saved.append(self)
+        return save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return saved

@@ -10,7 +10,7 @@ from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 
 from df2s2_d2.modeling import anchors, meta_arch
-from df2s2_d2.modeling.test_time_augmentation import DenseDetectorWithTTA
+from df2s2_d2.modeling.multi_scale.test_time_augmentation import DenseDetectorWithTTA
 from df2s2_d2.training.acceleration import accelerate
 from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.optimizer import build_sgd

@@ -12,11 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "df2s2_d2"
 
+FORMATS = sorted(PACKAGE.glob("formats/**/*.py"))
 # Scored without torch: everything in evaluation/ but what plugs it into detectron2.
 LIGHT_EVALUATION = sorted(
     set(PACKAGE.glob("evaluation/**/*.py")) - set(PACKAGE.glob("evaluation/evaluators/*.py"))
 )
-LIGHT_LIBRARIES = {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"}
 
 
 def imported_modules(source: str, module: str, is_package: bool = False) -> set[str]:
@@ -70,48 +70,53 @@ def test_imports_are_found_in_every_form():
     assert imported_modules("from .x import y", "p.q", is_package=True) == {"p.q.x.y"}
 
 
-@pytest.mark.parametrize(
-    ("folder", "forbidden"),
-    [
-        (
-            "modeling",
-            ("data", "evaluation", "inference", "training", "config", "visualization"),
-        ),
-        (
-            "data",
-            (
-                "modeling",
-                "evaluation.evaluators",
-                "evaluation.wider_face",
-                "inference",
-                "training",
-                "config",
-                "visualization",
-            ),
-        ),
-        (
-            "evaluation",
-            ("modeling", "data", "inference", "training", "config", "visualization"),
-        ),
-        ("inference", ("evaluation.evaluators", "training")),
-    ],
-)
-def test_parts_do_not_know_each_other(folder, forbidden):
-    assert violations(sources(folder), *(f"df2s2_d2.{name}" for name in forbidden)) == {}
+# Part of the package -> the others that it may import.
+MAY_IMPORT = {
+    "formats": set(),
+    "evaluation": {"formats"},
+    "data": {"formats"},
+    "modeling": set(),
+    "inference": {"config", "data", "formats", "hardware", "modeling", "visualization"},
+}
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_parts_do_not_know_each_other(folder):
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
+    others = parts - MAY_IMPORT[folder] - {folder, "__init__", "__pycache__"}
+    assert {"training", "config"} - MAY_IMPORT[folder] <= others
+    assert violations(sources(folder), *(f"df2s2_d2.{name}" for name in sorted(others))) == {}
+
+
+def test_only_the_program_knows_its_commands():
+    program = {PACKAGE / "__main__.py", *sources("cli")}
+    assert violations(sorted(set(sources(".")) - program), "df2s2_d2.cli") == {}
 
 
 def test_package_knows_nothing_of_scripts_and_tests():
     scripts = [path.stem for path in (*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"))]
     assert "train_net" in scripts
-    assert violations(sources("."), "tools", "tests", "datasets", *scripts) == {}
+    assert violations(sources("."), "tools", "tests", "datasets", "sample_faces", *scripts) == {}
 
 
-def test_light_evaluation_needs_numerical_libraries_only():
-    assert len(LIGHT_EVALUATION) > 3
-    allowed = LIGHT_LIBRARIES | sys.stdlib_module_names
-    for path in LIGHT_EVALUATION:
+@pytest.mark.parametrize(
+    ("files", "libraries", "own"),
+    [
+        (FORMATS, {"numpy", "scipy"}, ("df2s2_d2.formats.",)),
+        (
+            LIGHT_EVALUATION,
+            {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"},
+            ("df2s2_d2.formats.", "df2s2_d2.evaluation."),
+        ),
+    ],
+    ids=["formats", "evaluation"],
+)
+def test_what_needs_no_torch_needs_numerical_libraries_only(files, libraries, own):
+    assert len(files) > 3
+    allowed = libraries | sys.stdlib_module_names
+    for path in files:
         for name in imports_of(path):
-            known = name.startswith("df2s2_d2.evaluation.") or name.split(".")[0] in allowed
+            known = name.startswith(own) or name.split(".")[0] in allowed
             assert known, f"{path.name} imports {name}"
 
 
@@ -129,8 +134,9 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_importing_evaluation_leaves_torch_and_detectron2_alone():
-    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in LIGHT_EVALUATION]
+@pytest.mark.parametrize("files", [FORMATS, LIGHT_EVALUATION], ids=["formats", "evaluation"])
+def test_importing_what_needs_no_torch_leaves_it_and_detectron2_alone(files):
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     names = ", ".join(name.removesuffix(".__init__") for name in modules)
     heavy = ["torch", "torchvision", "detectron2", "fvcore"]
     code = f"import sys, {names}; print([m for m in {heavy} if m in sys.modules])"

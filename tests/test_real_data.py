@@ -13,8 +13,8 @@ from detectron2.data import DatasetCatalog
 from detectron2.engine import hooks
 from detectron2.utils.env import seed_all_rng
 
-from df2s2_d2.data.datasets import read_annotations
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.formats.wider_face_text import read_annotations
 from df2s2_d2.training import Trainer, check_inputs
 from tests.small_runs import ROOT, registered, smallest_config, wider_face_files
 

@@ -13,8 +13,8 @@ from detectron2.modeling import build_model
 import df2s2_d2
 from df2s2_d2 import load_config
 from df2s2_d2.config import parse_config
-from df2s2_d2.data.datasets import read_annotations
 from df2s2_d2.evaluation.wider_face import GroundTruth, evaluate_wider_face
+from df2s2_d2.formats.wider_face_text import read_annotations
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import load_trained, without_training_parts

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from anchor_statistics import NEAR_FACTOR, AnchorStatistics, analyze
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from matplotlib.figure import Figure
@@ -28,6 +27,7 @@ from matplotlib.ticker import PercentFormatter
 from PIL import ExifTags, Image
 
 from df2s2_d2 import load_config
+from df2s2_d2.analysis.anchor_statistics import NEAR_FACTOR, AnchorStatistics, analyze
 from df2s2_d2.data.datasets import load_coco_boxes, load_wider_face
 
 

@@ -123,7 +123,7 @@ def main() -> None:
             Path(arguments.json).write_text(content + "\n", encoding="utf-8")
         if arguments.plot:
             # Here, since matplotlib takes longer to import than most of this work.
-            from df2s2_d2.evaluation.fddb.plots import plot_roc
+            from df2s2_d2.evaluation.fddb.roc_plot import plot_roc
 
             plot_roc({arguments.detections.stem: result}, arguments.plot)
     except (OSError, ValueError) as error:

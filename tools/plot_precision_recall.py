@@ -21,9 +21,10 @@ from df2s2_d2.evaluation import (
     read_detections,
     read_published_curves,
 )
-from df2s2_d2.evaluation.plots import draw_precision_recall, save_figure
+from df2s2_d2.evaluation.figures import save_figure
 from df2s2_d2.evaluation.protocol import describe_protocol, read_protocol
 from df2s2_d2.evaluation.wider_face.ground_truth import SETTINGS
+from df2s2_d2.evaluation.wider_face.precision_recall_plot import draw_precision_recall
 
 Results = dict[str, WiderFaceResult | PublishedCurves]
 

@@ -44,8 +44,8 @@ def run_script(*arguments: str | Path, data: Path) -> None:
 
 def report(output: Path) -> None:
     """Plot the losses, and print what the evaluation wrote."""
-    from df2s2_d2.evaluation.plots import plot_losses
     from df2s2_d2.evaluation.protocol import describe_protocol, read_protocol
+    from df2s2_d2.visualization.training_losses import plot_losses
 
     plot_losses(output / "metrics.json", output / "losses.png")
     results = json.loads((output / EVALUATION / "results.json").read_text(encoding="utf-8"))

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from df2s2_d2.formats.rows_by_image import concatenate_rows
+
 from .box_pairs import FacesByPosition, window_of_overlap
-from .wider_face.ground_truth import GroundTruth, concatenate_rows
+from .wider_face.ground_truth import GroundTruth
 
 
 def coco_average_precision(

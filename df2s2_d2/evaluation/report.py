@@ -12,13 +12,13 @@ import numpy as np
 
 from .contact_sheet import KINDS, draw_contact_sheet, rank_images
 from .html_page import Cell, grouped_table, page, paragraph, picture, table
-from .plots import plot_precision_recall
 from .protocol import Protocol
 from .score_histogram import plot_score_histogram
 from .wider_face import GroundTruth, WiderFaceResult, evaluate_wider_face
 from .wider_face.attributes import group_by_attributes
 from .wider_face.breakdown import GroupScore, break_down, break_down_by_event, group_by_size
 from .wider_face.operating_point import OperatingPoint, judge_detections
+from .wider_face.precision_recall_plot import plot_precision_recall
 
 ALL_FACES = "all"
 NUM_WORST_IMAGES = 12

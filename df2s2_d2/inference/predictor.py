@@ -26,10 +26,10 @@ from df2s2_d2.inference.trained_weights import (
     without_training_parts,
 )
 from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
-from df2s2_d2.modeling.image_scales import ImageScale
-from df2s2_d2.modeling.scale_choice import ScaleChoice
-from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
-from df2s2_d2.modeling.tiling import padded_size
+from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
+from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
+from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
+from df2s2_d2.modeling.multi_scale.tiling import padded_size
 
 _IMAGE_FORMATS = ("BGR", "RGB")
 

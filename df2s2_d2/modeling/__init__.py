@@ -3,9 +3,9 @@
 from df2s2_d2.modeling.backbone import PyramidBackbone, build_pyramid_backbone
 from df2s2_d2.modeling.heads import HEAD_REGISTRY, HeadOutputs, RetinaNetHead, SSDHead, TowerHead
 from df2s2_d2.modeling.meta_arch import FaceDetector
+from df2s2_d2.modeling.multi_scale import DenseDetectorWithTTA
 from df2s2_d2.modeling.necks import FEM, FFP, FPN, NECK_REGISTRY, Identity, Neck
 from df2s2_d2.modeling.shot import Shot
-from df2s2_d2.modeling.test_time_augmentation import DenseDetectorWithTTA
 
 __all__ = [
     "DenseDetectorWithTTA",

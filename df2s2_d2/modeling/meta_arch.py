@@ -9,13 +9,14 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
-from df2s2_d2.modeling.ground_truth import GroundTruth, to_device
+from df2s2_d2.modeling.host_sync import to_device
 from df2s2_d2.modeling.postprocessing import (
     resize_detections,
     select_detections,
     to_instances,
 )
 from df2s2_d2.modeling.shot import Shot
+from df2s2_d2.modeling.targets import GroundTruth
 
 
 @META_ARCH_REGISTRY.register()
@@ -30,7 +31,7 @@ class FaceDetector(DenseDetector):
         score_threshold, num_candidates, nms_threshold, max_detections: see
             :func:`~df2s2_d2.modeling.postprocessing.select_detections` and
             :meth:`Shot.candidates`.
-        round_boxes_outward: see :func:`~df2s2_d2.modeling.postprocessing.round_outward`.
+        round_boxes_outward: see :func:`~df2s2_d2.modeling.boxes.round_outward`.
     """
 
     @configurable

@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from detectron2.config import CfgNode
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-# Where models of each meta-architecture keep SCORE_THRESH_TEST and NMS_THRESH_TEST, below MODEL.
-_THRESHOLD_KEYS = {
-    "FaceDetector": "FACE_DETECTOR",
-    "RetinaNet": "RETINANET",
-    "GeneralizedRCNN": "ROI_HEADS",
-}
-
-
-def detection_thresholds(cfg: CfgNode) -> CfgNode:
-    """The node with SCORE_THRESH_TEST and NMS_THRESH_TEST of the model; empty if unknown."""
-    return cfg.MODEL.get(_THRESHOLD_KEYS.get(cfg.MODEL.META_ARCHITECTURE), CfgNode())
+from df2s2_d2.modeling.boxes import clip_boxes, nonempty, round_outward
 
 
 class Detections(NamedTuple):
@@ -122,27 +111,3 @@ def to_instances(detections: Detections, image_sizes: list[tuple[int, int]]) -> 
             strict=True,
         )
     ]
-
-
-def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """Boxes (..., 4), XYXY in pixels, clipped to images of ``sizes`` (..., 2), height and width."""
-    # A trace of to() would remember the device, and the traced detector run on no other.
-    limits = torch.cat((sizes, sizes), dim=-1).flip(-1).type_as(boxes)  # width, height, twice
-    return torch.minimum(boxes.clamp(min=0), limits)
-
-
-def nonempty(boxes: Tensor) -> Tensor:
-    """Which boxes (..., 4) are wider and higher than 0; (...,) bool."""
-    return (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-
-
-def round_outward(boxes: Tensor) -> Tensor:
-    """Round the top left corner down and width and height up, to whole pixels (DSFD §3.5).
-
-    Args:
-        boxes: (..., 4), XYXY in pixels.
-    """
-    top_left, bottom_right = boxes.split(2, dim=-1)
-    size = (bottom_right - top_left).ceil()
-    top_left = top_left.floor()
-    return torch.cat((top_left, top_left + size), dim=-1)

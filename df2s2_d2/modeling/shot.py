@@ -10,26 +10,24 @@ from detectron2.modeling.meta_arch.dense_detector import permute_to_N_HWA_K
 from torch import Tensor, nn
 
 from df2s2_d2.modeling.anchors import AnchorGrid, GridAnchorGenerator, anchors_in_image
-from df2s2_d2.modeling.classification_losses import (
-    ClassificationLoss,
-    build_classification_loss,
-)
-from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.modeling.heads import HeadOutputs, build_head
 from df2s2_d2.modeling.losses import (
     NORMALIZERS,
+    ClassificationLoss,
+    build_classification_loss,
     level_box_loss,
     mask_loss,
     mean_over_workers,
     normalized_sum,
 )
-from df2s2_d2.modeling.matching import (
+from df2s2_d2.modeling.targets import (
     IGNORED,
     POSITIVE,
     AnchorMatcher,
-    Matches,
+    GroundTruth,
+    TargetRule,
+    Targets,
 )
-from df2s2_d2.modeling.targets import MaskTarget, TargetRule, Targets
 
 
 class Shot(nn.Module):
@@ -213,27 +211,6 @@ class Shot(nn.Module):
             )
             losses["loss_mask"] = normalized_sum(mask_sums, counts[2]) * self.mask_weight
         return {name + self.loss_suffix: loss * self.loss_weight for name, loss in losses.items()}
-
-    def match(self, grids: list[AnchorGrid], ground_truth: GroundTruth) -> Matches:
-        """What each anchor is trained on; background mostly inside an ignored region is left out.
-
-        Args:
-            grids: one per level.
-            ground_truth: of the batch.
-        """
-        return self.target_rule.match(grids, ground_truth)
-
-    def mask_targets(
-        self, grids: list[AnchorGrid], matches: Matches, ground_truth: GroundTruth
-    ) -> list[MaskTarget]:
-        """The weak mask of each level (DF²S² §3.2).
-
-        Args:
-            grids: one per level.
-            matches: of :meth:`match`.
-            ground_truth: of the batch.
-        """
-        return self.target_rule.masks(grids, matches, ground_truth)
 
     def candidates(
         self, outputs: HeadOutputs, image_sizes: Tensor, num_candidates: int

@@ -11,7 +11,7 @@ from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.inference.trained_weights import load_trained, without_training_parts
-from df2s2_d2.modeling.test_time_augmentation import check_test_time_augmentation
+from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.training.acceleration import check_switches
 from df2s2_d2.training.data_checks import check_data_sets
 from df2s2_d2.training.evaluation import weights_to_evaluate

@@ -8,8 +8,8 @@ from detectron2.config import CfgNode
 from detectron2.utils.events import get_event_storage, has_event_storage
 
 from df2s2_d2.evaluation.protocol import Protocol, file_sha256
-from df2s2_d2.modeling.image_scales import image_scales
-from df2s2_d2.modeling.postprocessing import detection_thresholds
+from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.multi_scale.image_scales import image_scales
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:

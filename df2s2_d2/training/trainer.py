@@ -23,7 +23,7 @@ from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.inference.trained_weights import AVERAGE_KEY
 from df2s2_d2.modeling.backbone import load_pretrained
-from df2s2_d2.modeling.bounded_detector import BoundedDetector
+from df2s2_d2.modeling.multi_scale import BoundedDetector
 from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.best_checkpoint import BestCheckpointer
 from df2s2_d2.training.catch_up import CatchUp

@@ -15,10 +15,10 @@ import torch
 from detectron2.modeling import build_model
 
 from benchmarks import (
+    anchor_matching,
     complexity,
     inference,
     make_table,
-    matching,
     models,
     targets_and_losses,
     training,
@@ -115,7 +115,7 @@ def test_time_in_an_inner_stage_does_not_count_for_the_outer_one(monkeypatch):
 def test_matching_agrees_with_detectron2_and_leaves_out_too_large_matrices(tmp_path):
     output = tmp_path / "matching.json"
     options = ["--size", "128", "256", "--faces", "3", "40", "--max-matrix-mb", "1"]
-    matching.main([*QUICK, *options, "--output", str(output)])
+    anchor_matching.main([*QUICK, *options, "--output", str(output)])
     few, many = read_json(output)["results"]
     # (32 x 64 + 16 x 32 + 8 x 16 + 4 x 8 + 2 x 4 + 1 x 2) cells, six anchors each
     assert few["anchors"] == many["anchors"] == 2730 * 6

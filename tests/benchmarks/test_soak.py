@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import make_table, soak
-from df2s2_d2.data.datasets import read_annotations
 from df2s2_d2.data.errors import BrokenImageError
 from df2s2_d2.data.image_reading import read_image
+from df2s2_d2.formats.wider_face_text import read_annotations
 
 
 def test_drawn_data_have_faults(tmp_path):

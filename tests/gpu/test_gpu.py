@@ -17,13 +17,13 @@ from detectron2.modeling import build_model
 from detectron2.structures import Boxes, pairwise_iou
 from detectron2.utils.events import EventStorage
 
-from benchmarks.matching import Problem
+from benchmarks.anchor_matching import Problem
 from benchmarks.models import annotated_batch, calibrate_untrained
 from df2s2_d2 import load_config
 from df2s2_d2.data.datasets.builtin import register_wider_face
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
-from df2s2_d2.modeling.ground_truth import GroundTruth
+from df2s2_d2.modeling.targets import GroundTruth
 from df2s2_d2.training import Trainer
 from df2s2_d2.training.acceleration import accelerate, use_channels_last
 from df2s2_d2.training.optimizer import build_sgd

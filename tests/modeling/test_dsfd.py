@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from df2s2_d2.modeling.classification_losses import MinedSoftmaxLoss
-from df2s2_d2.modeling.ground_truth import GroundTruth
 from df2s2_d2.modeling.heads import SSDHead
+from df2s2_d2.modeling.losses import MinedSoftmaxLoss
 from df2s2_d2.modeling.necks import FEM
+from df2s2_d2.modeling.targets import GroundTruth
 from tests.modeling import scenes
 
 CONFIG = "DSFD/Base-DSFD.yaml"
@@ -52,7 +52,7 @@ def test_anchors_of_both_shots(detector):
 
 
 def test_anchors_from_an_overlap_of_two_fifths_are_positive_and_all_others_background(detector):
-    matches = detector.shot.match(
+    matches = detector.shot.target_rule.match(
         grids_at_640(detector.shot),
         # 13.06 x 19.60 around the centre of cell (10, 10), and so on: the second is 2.5 as large.
         ground_truth=ground_truth([[35.468, 32.202, 48.532, 51.798], [100, 100, 300, 420]]),
@@ -68,8 +68,8 @@ def ground_truth(faces):
 
 def test_each_shot_matches_faces_of_its_own_size(detector):
     face = ground_truth([[300.0, 300.0, 313.0, 319.6]])  # an anchor of the second shot's c2
-    second = detector.shot.match(grids_at_640(detector.shot), face)
-    first = detector.first_shot.match(grids_at_640(detector.first_shot), face)
+    second = detector.shot.target_rule.match(grids_at_640(detector.shot), face)
+    first = detector.first_shot.target_rule.match(grids_at_640(detector.first_shot), face)
     cells = 160 * 160
     assert second.labels[0, :cells].sum() > 0 and second.labels[0, cells:].sum() == 0
     assert first.labels[0, cells:].sum() > 0  # 16 px are an anchor of its second level

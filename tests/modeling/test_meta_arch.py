@@ -9,8 +9,7 @@ import torch
 from detectron2.structures import ImageList
 from torch import nn
 
-from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.modeling.matching import BACKGROUND, IGNORED, POSITIVE
+from df2s2_d2.modeling.targets import BACKGROUND, IGNORED, POSITIVE, GroundTruth
 from tests.modeling import scenes
 
 DF2S2 = "DF2S2/DF2S2_R50.yaml"
@@ -140,8 +139,8 @@ def targets(detector: nn.Module, batch: list[dict]):
     shapes = detector.backbone.output_shape()
     strides = [shapes[name].stride for name in shot.in_features]
     grids = shot.anchor_generator.grids(scenes.map_sizes(images.tensor.shape[-2:], strides))
-    matches = shot.match(grids, truth)
-    return grids, matches, shot.mask_targets(grids, matches, truth)
+    matches = shot.target_rule.match(grids, truth)
+    return grids, matches, shot.target_rule.masks(grids, matches, truth)
 
 
 def test_batching_changes_no_target(tiny_detector):

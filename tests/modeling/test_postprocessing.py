@@ -9,7 +9,6 @@ import torch
 from df2s2_d2.modeling.postprocessing import (
     Detections,
     resize_detections,
-    round_outward,
     select_detections,
     to_instances,
 )
@@ -124,10 +123,3 @@ def test_resized_detections_by_hand():
     assert torch.equal(resized.image_index, detections.image_index)
     rounded = resize_detections(detections, before, after, round_boxes_outward=True)
     assert rounded.boxes.tolist() == [[5, 40, 15, 100], [49, 0, 50, 100], [2, 4, 6, 9]]
-
-
-def test_rounding_outward_by_hand():
-    boxes = torch.tensor([[1.2, 3.9, 4.1, 5.9], [2.0, 2.0, 5.0, 6.0], [0.5, 0.5, 0.6, 7.5]])
-    # Widths 2.9 -> 3 and heights 2.0 -> 2 from the rounded corner, and so on.
-    expected = [[1, 3, 4, 5], [2, 2, 5, 6], [0, 0, 1, 7]]
-    np.testing.assert_array_equal(round_outward(boxes), expected)

@@ -9,8 +9,7 @@ from detectron2.layers import ShapeSpec
 
 from df2s2_d2 import load_config
 from df2s2_d2.modeling import HeadOutputs, Shot
-from df2s2_d2.modeling.ground_truth import GroundTruth
-from df2s2_d2.modeling.matching import BACKGROUND, IGNORED, POSITIVE
+from df2s2_d2.modeling.targets import BACKGROUND, IGNORED, POSITIVE, GroundTruth
 from tests.modeling import references, scenes
 
 IMAGE_SIZES = [(128, 128), (101, 90)]
@@ -153,7 +152,7 @@ def test_losses_equal_the_slow_reference(normalizer, assignment):
 def test_mask_targets_equal_the_slow_reference(assignment):
     shot = make_shot(("WEAK_MASK.ASSIGNMENT", assignment))
     grids, truth = shot.grids(make_outputs()), ground_truth()
-    targets = shot.mask_targets(grids, shot.match(grids, truth), truth)
+    targets = shot.target_rule.masks(grids, shot.target_rule.match(grids, truth), truth)
     *_, expected = reference_targets(assignment)
     for target, images in zip(targets, expected, strict=True):
         for image, (mask, participating) in enumerate(images):
@@ -164,8 +163,8 @@ def test_mask_targets_equal_the_slow_reference(assignment):
 def test_positive_anchors_stay_positive_inside_an_ignored_region():
     shot = make_shot()
     grids = shot.grids(make_outputs())
-    free = shot.match(grids, ground_truth(regions=[[], []])).labels
-    covered = shot.match(grids, ground_truth(regions=[[[0, 0, 128, 128]]] * 2)).labels
+    free = shot.target_rule.match(grids, ground_truth(regions=[[], []])).labels
+    covered = shot.target_rule.match(grids, ground_truth(regions=[[[0, 0, 128, 128]]] * 2)).labels
     assert (free == POSITIVE).any()
     assert torch.equal(covered == POSITIVE, free == POSITIVE)
     assert (covered[free == BACKGROUND] == IGNORED).float().mean() > 0.5

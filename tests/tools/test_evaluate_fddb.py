@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from df2s2_d2.evaluation.fddb import write_detections
-from tests.evaluation.fddb.annotation_files import save_folds, save_image_sizes
+from tests.formats.fddb_files import save_folds, save_image_sizes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "tools" / "evaluate_fddb.py"

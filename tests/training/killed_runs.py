@@ -102,7 +102,7 @@ def train_to_the_end(folder: Path, data: Path, kills: list[tuple[int, float]], *
 
 def draw_data(root: Path) -> Path:
     sys.path.insert(0, str(ROOT / "datasets"))
-    from make_sample_dataset import make_sample_dataset
+    from sample_faces.dataset import make_sample_dataset
 
     make_sample_dataset(root, num_train=5, num_val=2, num_test=1, image_size=128)
     return root

@@ -10,7 +10,7 @@ class BoundedResize(T.ResizeShortestEdge):
     """As detectron2's, but images that would get too large keep their size.
 
     A strip of a few pixels' height would be enlarged to any size. Who looks at it is to choose
-    another size, see :class:`~df2s2_d2.modeling.bounded_detector.BoundedDetector`.
+    another size, see :class:`~df2s2_d2.modeling.multi_scale.BoundedDetector`.
     """
 
     def __init__(self, short_side: int, longest_side: int, max_pixels: int) -> None:

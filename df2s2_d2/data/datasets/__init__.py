@@ -1,4 +1,4 @@
-"""Readers of face data sets and their registration in detectron2's catalogs."""
+"""Face data sets as dataset dicts, and their registration in detectron2's catalogs."""
 
 from df2s2_d2.data.datasets.builtin import (
     register_all_fddb,
@@ -8,21 +8,13 @@ from df2s2_d2.data.datasets.builtin import (
 )
 from df2s2_d2.data.datasets.coco_boxes import load_coco_boxes
 from df2s2_d2.data.datasets.fddb import circumscribed_boxes, load_fddb
-from df2s2_d2.data.datasets.wider_face import (
-    AnnotatedImage,
-    load_wider_face,
-    read_annotations,
-    read_file_list,
-)
+from df2s2_d2.data.datasets.wider_face import load_wider_face
 
 __all__ = [
-    "AnnotatedImage",
     "circumscribed_boxes",
     "load_coco_boxes",
     "load_fddb",
     "load_wider_face",
-    "read_annotations",
-    "read_file_list",
     "register_all_fddb",
     "register_all_wider_face",
     "register_fddb",

@@ -1,229 +1,27 @@
-"""Face boxes in COCO JSON: only ``images`` and the boxes of ``annotations`` are needed.
-
-detectron2's own COCO reader also wants image sizes, categories and unique annotation ids, which
-files with boxes alone often lack.
-"""
+"""Face boxes in COCO JSON as dataset dicts."""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
-
-from df2s2_d2.data.datasets.dataset_dicts import MAX_COORDINATE, make_annotations, make_record
-
-logger = logging.getLogger(__name__)
-
-# Flags of annotations by their texts: programs write them as numbers, as words, and in quotes,
-# where Python would take "0" and "False" for true.
-_UNSET, _SET = ("0", "0.0", "false", "none", ""), ("1", "1.0", "true")
-_FLAGS = {**dict.fromkeys(_UNSET, False), **dict.fromkeys(_SET, True)}
+from df2s2_d2.data.datasets.dataset_dicts import make_records
+from df2s2_d2.formats import coco_json
 
 
 def load_coco_boxes(image_dir: str, json_file: str) -> list[dict[str, Any]]:
     """Load face boxes from COCO JSON as dataset dicts, without opening any image.
 
-    Every annotation is a face, whatever its category; other categories than one of faces are
-    warned of.
-    Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored. Boxes without an area are
-    dropped.
-
     Args:
         image_dir: folder that ``file_name`` in the JSON is relative to.
-        json_file: JSON with ``images`` (``id``, ``file_name``, optionally ``height`` and
-            ``width``) and ``annotations`` (``image_id``, ``bbox``: x, y, width, height in pixels).
-            A size of null or 0 is as good as none.
+        json_file: see :func:`~df2s2_d2.formats.coco_json.read_images`.
 
     Returns:
         One dict an image in the file's order; ``image_id`` is ``file_name`` without its extension,
         ``height`` and ``width`` are as the file states them, if it does. Without a list of
-        ``annotations`` in the file, the dicts have none either.
+        ``annotations`` in the file, the dicts have none either. Regions to be ignored are
+        ``iscrowd``; boxes without an area are dropped.
 
     Raises:
         ValueError: if the file departs from the format; names the file and the place in it.
     """
-    content = _read_json(json_file)
-    images = _require_list(json_file, content, "images")
-    if not images:
-        raise ValueError(f'{json_file}, "images": expected images, found none.')
-    records: dict[int | str, dict[str, Any]] = {}
-    first_places: dict[str, int] = {}  # by image_id
-    for index, image in enumerate(images):
-        place = f"{json_file}, images[{index}]"
-        key, path = _require_image(place, image)
-        record = make_record(image_dir, path)
-        if key in records:
-            raise ValueError(f'{place}: expected an "id" of its own; found {_shorten(image)}.')
-        first = first_places.setdefault(record["image_id"], index)
-        if first != index:
-            raise ValueError(
-                f'{place}: expected a "file_name" that differs from that of images[{first}] in '
-                f"more than its ending, as results go by the name without it; found {path!r}: "
-                "rename or remove one."
-            )
-        height, width = (_require_size(place, image, side) for side in ("height", "width"))
-        if height and width:
-            record.update(height=height, width=width)
-        records[key] = record
-
-    if "annotations" in content:
-        _add_annotations(json_file, content, records)
-    return list(records.values())
-
-
-def _add_annotations(
-    json_file: str, content: dict[str, Any], records: dict[int | str, dict[str, Any]]
-) -> None:
-    annotations = _require_list(json_file, content, "annotations")
-    boxes = defaultdict(list)
-    ignored = defaultdict(list)
-    categories: Counter[Any] = Counter()
-    for index, annotation in enumerate(annotations):
-        place = f"{json_file}, annotations[{index}]"
-        key, box = _require_box(place, annotation)
-        if key not in records:
-            is_other_kind = str(key) in map(str, records)
-            remedy = ": write both as numbers, or both as texts" if is_other_kind else ""
-            raise ValueError(
-                f'{place}: expected the "id" of an image; found "image_id" {key!r}{remedy}.'
-            )
-        boxes[key].append(box)
-        flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
-        ignored[key].append(any(flags))
-        categories[_as_id(annotation.get("category_id"))] += 1
-
-    for key, record in records.items():
-        record["annotations"] = make_annotations(
-            np.array(boxes[key], dtype=np.float64).reshape(-1, 4),
-            np.array(ignored[key], dtype=bool),
-        )
-    num_kept = sum(len(record["annotations"]) for record in records.values())
-    logger.info(
-        "%s: %d images, %d boxes; dropped %d more without an area.",
-        json_file,
-        len(records),
-        num_kept,
-        len(annotations) - num_kept,
-    )
-    _warn_of_categories(json_file, content, categories)
-
-
-def _warn_of_categories(
-    json_file: str, content: dict[str, Any], categories: Counter[int | str | None]
-) -> None:
-    """
-    Args:
-        json_file, content: the file and what it holds.
-        categories: how many annotations are of each.
-    """
-    listed = content.get("categories")
-    names = {
-        _as_id(one.get("id")): str(one.get("name"))
-        for one in (listed if isinstance(listed, list) else [])
-        if isinstance(one, dict)
-    }
-    faces = [key for key, name in names.items() if "face" in name.lower()]
-    if len(categories) > 1 or (faces and categories.keys() - set(faces)):
-        logger.warning(
-            "%s: boxes of all categories are taken as faces: %s.",
-            json_file,
-            ", ".join(
-                f"{count} of category {key}" + (f" ({names[key]})" if key in names else "")
-                for key, count in categories.items()
-            ),
-        )
-
-
-def _read_json(json_file: str) -> dict[str, Any]:
-    try:
-        with open(json_file, encoding="utf-8-sig") as file:
-            content = json.load(file)
-    except json.JSONDecodeError as error:
-        place = f"{json_file}, line {error.lineno}, column {error.colno}"
-        raise ValueError(f"{place}: expected JSON, found a fault in it ({error.msg}).") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{json_file}: expected JSON in UTF-8, found other data ({error})."
-        ) from None
-    if not isinstance(content, dict):
-        raise ValueError(
-            f'{json_file}: expected an object with "images" and "annotations", '
-            f"found a {type(content).__name__}."
-        )
-    return content
-
-
-def _require_list(json_file: str, content: dict[str, Any], key: str) -> list[Any]:
-    if not isinstance(content.get(key), list):
-        found = type(content[key]).__name__ if key in content else "nothing"
-        raise ValueError(f'{json_file}, "{key}": expected a list, found {found}.')
-    return content[key]
-
-
-def _require_image(place: str, image: Any) -> tuple[int | str, str]:
-    if isinstance(image, dict):
-        key, path = _as_id(image.get("id")), image.get("file_name")
-        if key is not None and isinstance(path, str) and path:
-            return key, path
-    raise ValueError(
-        f'{place}: expected "id", a whole number or a text, and "file_name"; '
-        f"found {_shorten(image)}."
-    )
-
-
-def _require_size(place: str, image: dict[str, Any], side: str) -> int:
-    """Height or width in pixels; 0 if the file does not state it."""
-    value = image.get(side)
-    try:
-        size = float(value or 0)
-    except (OverflowError, TypeError, ValueError):
-        size = -1.0
-    if isinstance(value, bool) or not (0 <= size < MAX_COORDINATE and size.is_integer()):
-        raise ValueError(
-            f'{place}: expected "{side}" in pixels, or null; found {value!r}: correct it, or leave '
-            "it out."
-        )
-    return int(size)
-
-
-def _require_box(place: str, annotation: Any) -> tuple[int | str, list[float]]:
-    if isinstance(annotation, dict):
-        key, box = _as_id(annotation.get("image_id")), annotation.get("bbox")
-        if (
-            key is not None
-            and isinstance(box, list)
-            and len(box) == 4
-            and all(
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and abs(value) < MAX_COORDINATE
-                for value in box
-            )
-        ):
-            return key, box
-    raise ValueError(
-        f'{place}: expected "image_id" and "bbox" as numbers [x, y, width, height] in pixels; '
-        f"found {_shorten(annotation)}."
-    )
-
-
-def _require_flag(place: str, annotation: dict[str, Any], flag: str) -> bool:
-    value = annotation.get(flag)
-    is_set = _FLAGS.get(str(value).strip().lower())
-    if is_set is None:
-        raise ValueError(f'{place}: expected "{flag}" as 0 or 1, false or true; found {value!r}.')
-    return is_set
-
-
-def _as_id(value: Any) -> int | str | None:
-    """What names an image; None if the value cannot. Some programs write whole numbers as 1.0."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
-
-
-def _shorten(value: Any) -> str:
-    return str(value)[:80]
+    return make_records(image_dir, json_file, coco_json.read_images(json_file, image_dir))

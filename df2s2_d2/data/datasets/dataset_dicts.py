@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import posixpath
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from detectron2.structures import BoxMode
 
 from df2s2_d2.data.image_size import read_image_size
+from df2s2_d2.formats.annotated_image import AnnotatedImage, image_name
 
-# No image has as many pixels on a side; and float32, in which boxes are trained on, holds less.
-MAX_COORDINATE = 1e7
+logger = logging.getLogger(__name__)
 
 
 class ImageRecord(dict):
@@ -40,20 +41,14 @@ def make_record(image_dir: str, path: str) -> ImageRecord:
             either slash, also absolute.
 
     Returns:
-        ``file_name``, and ``image_id``, which is ``path`` without its extension, the same for all
-        ways to write it: relative to ``image_dir``, without ``./``.
+        ``file_name``, and ``image_id``, see :func:`~df2s2_d2.formats.annotated_image.image_name`.
     """
-    path = path.replace("\\", "/")
-    name = posixpath.normpath(path)
-    if name.startswith(("/", "../")):
-        name = os.path.relpath(os.path.join(image_dir, path), image_dir).replace(os.sep, "/")
-    return ImageRecord(
-        file_name=os.path.join(image_dir, path), image_id=posixpath.splitext(name)[0]
-    )
+    file_name = os.path.join(image_dir, path.replace("\\", "/"))
+    return ImageRecord(file_name=file_name, image_id=image_name(path, image_dir))
 
 
 def make_annotations(
-    boxes: np.ndarray, ignored: np.ndarray, attributes: dict[str, np.ndarray] | None = None
+    boxes: np.ndarray, ignored: np.ndarray, attributes: Mapping[str, np.ndarray] | None = None
 ) -> list[dict[str, Any]]:
     """Make the annotations of an image; boxes without an area (trap of every matcher) are dropped.
 
@@ -78,3 +73,39 @@ def make_annotations(
         }
         for box, row in zip(corners.tolist(), rows.tolist(), strict=True)
     ]
+
+
+def make_records(
+    image_dir: str, annotation_file: str, images: Sequence[AnnotatedImage]
+) -> list[dict[str, Any]]:
+    """Make the dataset dicts of a file's images without opening any.
+
+    Args:
+        image_dir: folder that the images' paths are relative to.
+        annotation_file: where they stand, for the log.
+        images: what the file holds.
+
+    Returns:
+        One dict an image in the given order; ``height`` and ``width`` as the file states them, if
+        it does. Where it says of no image which faces it has, the dicts have no ``annotations``.
+    """
+    records = []
+    num_boxes = num_kept = 0
+    for image in images:
+        record = make_record(image_dir, image.path)
+        if image.size:
+            record.update(zip(("height", "width"), image.size, strict=True))
+        if image.boxes is not None:
+            record["annotations"] = make_annotations(image.boxes, image.ignored, image.attributes)
+            num_boxes += len(image.boxes)
+            num_kept += len(record["annotations"])
+        records.append(record)
+    if any("annotations" in record for record in records):
+        logger.info(
+            "%s: %d images, %d boxes; dropped %d more without an area.",
+            annotation_file,
+            len(records),
+            num_kept,
+            num_boxes - num_kept,
+        )
+    return records

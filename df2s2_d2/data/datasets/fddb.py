@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.data.datasets.dataset_dicts import make_annotations, make_record
-from df2s2_d2.evaluation.fddb import load_folds
+from df2s2_d2.formats.fddb_folds import load_folds
 
 
 def load_fddb(image_dir: str, folds_dir: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from detectron2.utils.events import get_event_storage, has_event_storage
 
 from df2s2_d2.evaluation.coco_ap import coco_average_precision
 from df2s2_d2.evaluation.evaluators.base import BenchmarkEvaluator
-from df2s2_d2.evaluation.plots import as_rgb, draw_precision_recall, plot_precision_recall
+from df2s2_d2.evaluation.figures import as_rgb
 from df2s2_d2.evaluation.protocol import describe_protocol
 from df2s2_d2.evaluation.results import results_to_json
 from df2s2_d2.evaluation.wider_face import (
@@ -24,9 +24,13 @@ from df2s2_d2.evaluation.wider_face import (
     load_ground_truth,
     write_detections,
 )
-from df2s2_d2.evaluation.wider_face.coco_results import write_coco_results
-from df2s2_d2.evaluation.wider_face.detections import is_submission_name
 from df2s2_d2.evaluation.wider_face.ground_truth import MINIMUM_HEIGHTS
+from df2s2_d2.evaluation.wider_face.precision_recall_plot import (
+    draw_precision_recall,
+    plot_precision_recall,
+)
+from df2s2_d2.formats.coco_results import write_coco_results
+from df2s2_d2.formats.wider_face_detections import is_submission_name
 
 # Detections below the output folder: as the test server wants them, and where names forbid that.
 _SUBMISSION, _RESULT_LIST = "wider_face_submission", "coco_results.json"

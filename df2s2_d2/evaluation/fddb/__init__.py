@@ -1,8 +1,9 @@
 """The FDDB benchmark: faces as ellipses, and the discrete and continuous curves of detections."""
 
-from .detections import read_detections, write_detections
+from df2s2_d2.formats.fddb_detections import read_detections, write_detections
+from df2s2_d2.formats.fddb_folds import load_folds
+
 from .ellipse_regressor import EllipseRegressor, cross_validated_ellipses
-from .folds import load_folds
 from .image_sizes import read_image_headers, read_image_sizes
 from .scoring import FALSE_POSITIVE_COUNTS, FddbResult, evaluate_fddb
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matching import FOUND_OVERLAP, match_regions
+from .one_to_one_matching import FOUND_OVERLAP, match_regions
 from .scoring import as_rows, overlaps_in_image
 
 _NUM_FEATURES = 6

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matching import ThresholdCounts, match_at_thresholds
+from .one_to_one_matching import ThresholdCounts, match_at_thresholds
 from .overlap import region_overlaps
 
 # Where results are reported.

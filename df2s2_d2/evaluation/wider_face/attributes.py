@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .ground_truth import GroundTruth, flatten_cells, load_cells
+from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells
+
+from .ground_truth import GroundTruth
 
 # Attribute -> what its values 0, 1, … mean.
 ATTRIBUTE_VALUES = {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from df2s2_d2.formats.rows_by_image import concatenate_rows
+from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells
 
 SETTINGS = ("easy", "medium", "hard")
 
@@ -122,32 +125,6 @@ def load_ground_truth(directory: str | os.PathLike) -> GroundTruth:
     return GroundTruth(images, image_index, table, kept)
 
 
-def load_cells(path: Path, *names: str) -> list[np.ndarray]:
-    from scipy.io import loadmat  # here, since it takes longer to import than most of this work
-
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} not found: the ground truth is the folder eval_tools/ground_truth of the "
-            "official WIDER FACE evaluation tools, with wider_face_val.mat and "
-            "wider_{easy,medium,hard}_val.mat"
-        )
-    try:
-        variables = loadmat(path, variable_names=names)
-    except Exception as error:  # SciPy raises many kinds on damaged files
-        raise ValueError(
-            f"{path} is not a readable MATLAB file ({error}); fetch the official file again"
-        ) from error
-    absent = [name for name in names if name not in variables]
-    if absent:
-        raise ValueError(f"{path} lacks the variable {absent[0]}; fetch the official file again")
-    return [variables[name].ravel() for name in names]
-
-
-def flatten_cells(events: np.ndarray) -> list[np.ndarray]:
-    """Cells of one event each, holding cells of one image each -> one array an image."""
-    return [image for event in events for image in event.ravel()]
-
-
 def _kept_mask(lists: list[np.ndarray], num_faces: np.ndarray, path: Path) -> np.ndarray:
     """1-based indices of kept faces, one list an image -> (M,) bool over all faces."""
     if len(lists) != len(num_faces):
@@ -165,43 +142,6 @@ def _kept_mask(lists: list[np.ndarray], num_faces: np.ndarray, path: Path) -> np
     mask = np.zeros(num_faces.sum(), bool)
     mask[np.repeat(np.cumsum(num_faces) - num_faces, lengths) + index - 1] = True
     return mask
-
-
-def concatenate_rows(
-    rows_by_image: Iterable[tuple[str, np.ndarray]], columns: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Join one array an image into one table.
-
-    Args:
-        rows_by_image: pairs of an image name and an (n, columns) array of finite numbers; an empty
-            array may have any shape.
-
-    Returns:
-        (N,) int64 position of each row's image, and the (N, columns) float64 table.
-
-    Raises:
-        ValueError: if an array has another shape or holds nan or inf; the message names the image.
-    """
-    images, tables = [], []
-    for image, rows in rows_by_image:
-        table = np.asarray(rows, np.float64)
-        if table.size == 0:
-            table = np.zeros((0, columns))
-        if table.ndim != 2 or table.shape[1] != columns:
-            raise ValueError(
-                f"{image}: expected an array of shape (n, {columns}), got {table.shape}"
-            )
-        images.append(image)
-        tables.append(table)
-    image_index = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    joined = np.concatenate([np.zeros((0, columns)), *tables])
-    finite = np.isfinite(joined).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        image = image_index[row]
-        place = row - int(np.searchsorted(image_index, image))
-        raise ValueError(f"{images[image]}: row {place} holds nan or inf: {joined[row].tolist()}")
-    return image_index, joined
 
 
 def _concatenate_masks(

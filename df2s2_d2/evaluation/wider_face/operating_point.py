@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ground_truth import GroundTruth, concatenate_rows
+from df2s2_d2.formats.rows_by_image import concatenate_rows
+
+from .ground_truth import GroundTruth
 from .scoring import first_finders, match_to_faces
 
 

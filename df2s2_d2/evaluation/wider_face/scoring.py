@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from df2s2_d2.formats.rows_by_image import concatenate_rows
+
 from ..box_pairs import FacesByPosition, window_of_overlap
-from .ground_truth import GroundTruth, concatenate_rows
+from .ground_truth import GroundTruth
 
 NUM_THRESHOLDS = 1000
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .detections import format_detections, read_detections
+from df2s2_d2.formats.detection_files import read_detections
+from df2s2_d2.formats.wider_face_detections import format_detections
 
 # The earliest that a zip archive can state: equal detections make equal archives.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from df2s2_d2.inference.fast_path import FastFaceDetector
 from df2s2_d2.inference.fold_norms import fold_norms
 from df2s2_d2.modeling import FaceDetector
-from df2s2_d2.modeling.postprocessing import clip_boxes, nonempty, round_outward
+from df2s2_d2.modeling.boxes import clip_boxes, nonempty, round_outward
 
 # Names of the input and of the outputs of :class:`ExportableDetector`.
 INPUT = "images"

@@ -14,7 +14,7 @@ from df2s2_d2.inference.media.image_writing import write_image
 from df2s2_d2.inference.media.privacy import hide_faces
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video_recorder import VideoRecorder
-from df2s2_d2.visualization import draw_detections
+from df2s2_d2.visualization.face_boxes import draw_detections
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from detectron2.structures import BoxMode
 from df2s2_d2.config import add_df2s2_config
 from df2s2_d2.data import FaceDatasetMapper, register_fddb
 from df2s2_d2.data.datasets import circumscribed_boxes, load_fddb, register_all_fddb
-from tests.evaluation.fddb.annotation_files import save_folds
+from tests.formats.fddb_files import save_folds
 
 FACES = np.array([[30.0, 20, math.pi / 2, 100, 90], [30, 20, -math.pi, 60, 50]])
 FOLDS = {"01": {"2002/08/a": FACES}, "02": {"2002/09/b": FACES[:0]}}

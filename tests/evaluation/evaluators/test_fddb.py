@@ -18,7 +18,7 @@ from df2s2_d2.evaluation.evaluators import FDDBEvaluator
 from df2s2_d2.evaluation.fddb import evaluate_fddb, load_folds, read_detections
 from df2s2_d2.evaluation.protocol import Protocol, read_protocol
 from df2s2_d2.training import Trainer
-from tests.evaluation.fddb.annotation_files import save_folds
+from tests.formats.fddb_files import save_folds
 from tests.small_runs import smallest_config
 
 FOLDS = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from df2s2_d2.evaluation.fddb import load_folds, read_image_headers, read_image_sizes
-from tests.evaluation.fddb.annotation_files import save_image_sizes
+from tests.formats.fddb_files import save_image_sizes
 
 
 def test_sizes_from_a_table(tmp_path):

@@ -1,0 +1,219 @@
+"""Face boxes in COCO JSON: only ``images`` and the boxes of ``annotations`` are needed.
+
+detectron2's own COCO reader also wants image sizes, categories and unique annotation ids, which
+files with boxes alone often lack.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+
+from df2s2_d2.formats.annotated_image import MAX_COORDINATE, AnnotatedImage, image_name
+
+logger = logging.getLogger(__name__)
+
+# Flags of annotations by their texts: programs write them as numbers, as words, and in quotes,
+# where Python would take "0" and "False" for true.
+_UNSET, _SET = ("0", "0.0", "false", "none", ""), ("1", "1.0", "true")
+_FLAGS = {**dict.fromkeys(_UNSET, False), **dict.fromkeys(_SET, True)}
+
+
+def read_images(json_file: str, image_dir: str = "") -> list[AnnotatedImage]:
+    """Read face boxes from COCO JSON.
+
+    Every annotation is a face, whatever its category; other categories than one of faces are
+    warned of. Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored.
+
+    Args:
+        json_file: JSON with ``images`` (``id``, ``file_name``, optionally ``height`` and
+            ``width``) and ``annotations`` (``image_id``, ``bbox``: x, y, width, height in pixels).
+            A size of null or 0 is as good as none.
+        image_dir: folder that ``file_name`` in the JSON is relative to, by which it is known
+            whether two of them are the same.
+
+    Returns:
+        The images in the file's order with every box. Without a list of ``annotations`` in the
+        file they have no boxes.
+
+    Raises:
+        ValueError: if the file departs from the format; names the file and the place in it.
+    """
+    content = _read_json(json_file)
+    listed = _require_list(json_file, content, "images")
+    if not listed:
+        raise ValueError(f'{json_file}, "images": expected images, found none.')
+    images: dict[int | str, AnnotatedImage] = {}
+    first_places: dict[str, int] = {}  # by name
+    for index, image in enumerate(listed):
+        place = f"{json_file}, images[{index}]"
+        key, path = _require_image(place, image)
+        name = image_name(path, image_dir)
+        if key in images:
+            raise ValueError(f'{place}: expected an "id" of its own; found {_shorten(image)}.')
+        first = first_places.setdefault(name, index)
+        if first != index:
+            raise ValueError(
+                f'{place}: expected a "file_name" that differs from that of images[{first}] in '
+                f"more than its ending, as results go by the name without it; found {path!r}: "
+                "rename or remove one."
+            )
+        height, width = (_require_size(place, image, side) for side in ("height", "width"))
+        size = (height, width) if height and width else None
+        images[key] = AnnotatedImage(path, boxes=None, size=size)
+
+    if "annotations" in content:
+        return _with_boxes(json_file, content, images)
+    return list(images.values())
+
+
+def _with_boxes(
+    json_file: str, content: dict[str, Any], images: dict[int | str, AnnotatedImage]
+) -> list[AnnotatedImage]:
+    """The images (by their ids) with what is annotated in them."""
+    boxes = defaultdict(list)
+    ignored = defaultdict(list)
+    categories: Counter[Any] = Counter()
+    for index, annotation in enumerate(_require_list(json_file, content, "annotations")):
+        place = f"{json_file}, annotations[{index}]"
+        key, box = _require_box(place, annotation)
+        if key not in images:
+            is_other_kind = str(key) in map(str, images)
+            remedy = ": write both as numbers, or both as texts" if is_other_kind else ""
+            raise ValueError(
+                f'{place}: expected the "id" of an image; found "image_id" {key!r}{remedy}.'
+            )
+        boxes[key].append(box)
+        flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
+        ignored[key].append(any(flags))
+        categories[_as_id(annotation.get("category_id"))] += 1
+    _warn_of_categories(json_file, content, categories)
+    return [
+        image._replace(
+            boxes=np.array(boxes[key], dtype=np.float64).reshape(-1, 4),
+            ignored=np.array(ignored[key], dtype=bool),
+        )
+        for key, image in images.items()
+    ]
+
+
+def _warn_of_categories(
+    json_file: str, content: dict[str, Any], categories: Counter[int | str | None]
+) -> None:
+    """
+    Args:
+        json_file, content: the file and what it holds.
+        categories: how many annotations are of each.
+    """
+    listed = content.get("categories")
+    names = {
+        _as_id(one.get("id")): str(one.get("name"))
+        for one in (listed if isinstance(listed, list) else [])
+        if isinstance(one, dict)
+    }
+    faces = [key for key, name in names.items() if "face" in name.lower()]
+    if len(categories) > 1 or (faces and categories.keys() - set(faces)):
+        logger.warning(
+            "%s: boxes of all categories are taken as faces: %s.",
+            json_file,
+            ", ".join(
+                f"{count} of category {key}" + (f" ({names[key]})" if key in names else "")
+                for key, count in categories.items()
+            ),
+        )
+
+
+def _read_json(json_file: str) -> dict[str, Any]:
+    try:
+        with open(json_file, encoding="utf-8-sig") as file:
+            content = json.load(file)
+    except json.JSONDecodeError as error:
+        place = f"{json_file}, line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{place}: expected JSON, found a fault in it ({error.msg}).") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{json_file}: expected JSON in UTF-8, found other data ({error})."
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{json_file}: expected an object with "images" and "annotations", '
+            f"found a {type(content).__name__}."
+        )
+    return content
+
+
+def _require_list(json_file: str, content: dict[str, Any], key: str) -> list[Any]:
+    if not isinstance(content.get(key), list):
+        found = type(content[key]).__name__ if key in content else "nothing"
+        raise ValueError(f'{json_file}, "{key}": expected a list, found {found}.')
+    return content[key]
+
+
+def _require_image(place: str, image: Any) -> tuple[int | str, str]:
+    if isinstance(image, dict):
+        key, path = _as_id(image.get("id")), image.get("file_name")
+        if key is not None and isinstance(path, str) and path:
+            return key, path
+    raise ValueError(
+        f'{place}: expected "id", a whole number or a text, and "file_name"; '
+        f"found {_shorten(image)}."
+    )
+
+
+def _require_size(place: str, image: dict[str, Any], side: str) -> int:
+    """Height or width in pixels; 0 if the file does not state it."""
+    value = image.get(side)
+    try:
+        size = float(value or 0)
+    except (OverflowError, TypeError, ValueError):
+        size = -1.0
+    if isinstance(value, bool) or not (0 <= size < MAX_COORDINATE and size.is_integer()):
+        raise ValueError(
+            f'{place}: expected "{side}" in pixels, or null; found {value!r}: correct it, or leave '
+            "it out."
+        )
+    return int(size)
+
+
+def _require_box(place: str, annotation: Any) -> tuple[int | str, list[float]]:
+    if isinstance(annotation, dict):
+        key, box = _as_id(annotation.get("image_id")), annotation.get("bbox")
+        if (
+            key is not None
+            and isinstance(box, list)
+            and len(box) == 4
+            and all(
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and abs(value) < MAX_COORDINATE
+                for value in box
+            )
+        ):
+            return key, box
+    raise ValueError(
+        f'{place}: expected "image_id" and "bbox" as numbers [x, y, width, height] in pixels; '
+        f"found {_shorten(annotation)}."
+    )
+
+
+def _require_flag(place: str, annotation: dict[str, Any], flag: str) -> bool:
+    value = annotation.get(flag)
+    is_set = _FLAGS.get(str(value).strip().lower())
+    if is_set is None:
+        raise ValueError(f'{place}: expected "{flag}" as 0 or 1, false or true; found {value!r}.')
+    return is_set
+
+
+def _as_id(value: Any) -> int | str | None:
+    """What names an image; None if the value cannot. Some programs write whole numbers as 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _shorten(value: Any) -> str:
+    return str(value)[:80]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from df2s2_d2.formats.annotated_image import image_name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("e/a.jpg", "e/a"),
+        ("./e/a.png", "e/a"),
+        ("e\\a.b.jpg", "e/a.b"),
+        ("e/../f/a", "f/a"),
+        ("/data/images/e/a.jpg", "e/a"),
+        ("../images/e/a.jpg", "e/a"),
+        ("/data/b.jpg", "../b"),
+    ],
+)
+def test_an_image_has_one_name_however_its_path_is_written(path, name):
+    assert image_name(path, "/data/images") == name
+
+
+def test_without_a_folder_paths_are_relative_to_the_current_one():
+    assert image_name(os.path.join(os.getcwd(), "e/a.jpg")) == "e/a"
