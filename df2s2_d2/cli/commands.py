@@ -10,6 +10,11 @@ from typing import Protocol
 # What is typed -> the module of this folder that does it, in the order of the help.
 COMMANDS: Mapping[str, str] = {
     "detect": "detect",
+    "evaluate wider-face": "evaluate_wider_face",
+    "evaluate fddb": "evaluate_fddb",
+    "report": "report",
+    "plot": "plot",
+    "submission": "submission",
     "configs": "configs",
     "install-detectron2": "install_detectron2",
 }
