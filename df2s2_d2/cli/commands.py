@@ -14,6 +14,8 @@ COMMANDS: Mapping[str, str] = {
     "evaluate fddb": "evaluate_fddb",
     "report": "report",
     "plot": "plot",
+    "export": "export",
+    "detect-onnx": "detect_onnx",
     "submission": "submission",
     "configs": "configs",
     "install-detectron2": "install_detectron2",
