@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.engine import HookBase, default_argument_parser
+from detectron2.engine import HookBase
 from detectron2.utils.env import seed_all_rng
 
-import train_net
+from df2s2_d2.cli import train
+from df2s2_d2.cli.program import build_parser
 from df2s2_d2.training import Trainer, one_sentence_endings
 from df2s2_d2.training.model_checks import build_untrained
 from df2s2_d2.training.resume import check_start, steps_done
+from df2s2_d2.training.run import setup
 from tests.small_runs import (
     NARROW,
     SMALLEST_CONFIG,
@@ -372,7 +374,7 @@ def refusal(folder: Path, *arguments: str) -> str:
     flags = [argument for argument in arguments if argument.startswith("--")]
     overrides = [argument for argument in arguments if not argument.startswith("--")]
     with pytest.raises(SystemExit) as caught:
-        train_net.setup(default_argument_parser().parse_args([*flags, *fixed, *overrides]))
+        setup(build_parser(train, "train_net.py").parse_args([*flags, *fixed, *overrides]))
     assert re.fullmatch(r"train_net.py: [^\n]+", caught.value.code)
     return caught.value.code
 
