@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "export",
     "detect-onnx": "detect_onnx",
     "submission": "submission",
+    "anchors": "anchors",
     "configs": "configs",
     "install-detectron2": "install_detectron2",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -16,10 +15,10 @@ from df2s2_d2.missing_packages import with_remedy
 
 PROGRAM = "df2s2"
 
-# Exit codes: a failure that a sentence tells, and a command line that is not understood. Signals
-# end programs with 128 more than their number.
+# Exit codes: of a failure that a sentence tells, and of a command line that is not understood.
 FAILURE, MISUSE = 1, 2
-_INTERRUPTED, _PIPE_CLOSED = 128 + signal.SIGINT, 128 + 13
+# Those of SIGINT and SIGPIPE, as shells count what ended by a signal.
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,14 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in COMMANDS:
             program = f"{PROGRAM} {name}"
             return run(load_command(name), program, words[length:], f"{program}: error")
-    group = words[0] if words and any(name.startswith(f"{words[0]} ") for name in COMMANDS) else ""
-    asked, unknown = words[bool(group) :][:1], None
-    if asked and not asked[0].startswith("-"):
-        unknown = " ".join([group, *asked]).strip()
-        print(f"{PROGRAM}: error: {_no_command(unknown)}", file=sys.stderr)
+    groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
+    group = words.pop(0) if words and words[0] in groups else ""
+    if words and not words[0].startswith("-"):
+        print(f"{PROGRAM}: error: {_no_command(f'{group} {words[0]}'.strip())}", file=sys.stderr)
         return MISUSE
     overview = _overview(group)
-    overview.parse_args(asked)
+    overview.parse_args(words)
     overview.print_help(sys.stderr)
     return MISUSE
 
@@ -140,16 +138,17 @@ def _installed_version(package: str) -> str:
 
 def _overview(group: str) -> argparse.ArgumentParser:
     """Help on all commands, or on those whose first word is ``group``."""
-    names = [name for name in COMMANDS if not group or name.startswith(f"{group} ")]
-    width = max(map(len, names)) + 2
     program = f"{PROGRAM} {group}".strip()
+    start = f"{group} " if group else ""
+    listed = {name.removeprefix(start): name for name in COMMANDS if name.startswith(start)}
+    width = max(map(len, listed)) + 2
     parser = argparse.ArgumentParser(
         program,
         usage=f"{program} COMMAND ...",
         description=df2s2_d2.__doc__.partition("\n")[0],
         epilog="\n".join(
-            ["commands:", *(f"  {name:<{width}}{summary(name)}" for name in names)]
-            + ["", f"`{PROGRAM} COMMAND --help` tells the options of a command."]
+            ["commands:", *(f"  {word:<{width}}{summary(name)}" for word, name in listed.items())]
+            + ["", f"`{program} COMMAND --help` tells the options of a command."]
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
