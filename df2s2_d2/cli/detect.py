@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         exit_code = search_faces(cfg, detector, sources, results, pictures)
     if args.weak_masks:
         from df2s2_d2.inference.trained_weights import build_trained
-        from df2s2_d2.visualization.training_masks import draw_training_masks
+        from df2s2_d2.visualization.training_mask_pictures import draw_training_masks
 
         draw_training_masks(cfg, build_trained(cfg), args.weak_masks, results.folder)
     return exit_code

@@ -10,11 +10,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from df2s2_d2.modeling.host_sync import to_device
-from df2s2_d2.modeling.postprocessing import (
-    resize_detections,
-    select_detections,
-    to_instances,
-)
+from df2s2_d2.modeling.postprocessing import resize_detections, select_detections, to_instances
 from df2s2_d2.modeling.shot import Shot
 from df2s2_d2.modeling.targets import GroundTruth
 

@@ -17,7 +17,7 @@ class PeriodicCheckpointer(HookBase):
     def __init__(self, period: int, keep: int) -> None:
         """
         Args:
-            period: iterations between two checkpoints; 0 = there is but the final one.
+            period: iterations between two checkpoints, at least 1.
             keep: how many periodic checkpoints stay, the newest; 0 = all.
         """
         self._period = period
@@ -33,7 +33,7 @@ class PeriodicCheckpointer(HookBase):
 
     def after_step(self) -> None:
         iteration, checkpointer = self.trainer.iter, self.trainer.checkpointer
-        if self._period > 0 and (iteration + 1) % self._period == 0:
+        if (iteration + 1) % self._period == 0:
             checkpointer.save(f"model_{iteration:07d}", iteration=iteration)
             checkpointer.keep_newest(self._keep, iteration)
         if iteration + 1 == self.trainer.max_iter:

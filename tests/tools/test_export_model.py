@@ -16,7 +16,7 @@ from df2s2_d2.inference import export
 from tests.tiny_detectors import calibrate, tiny_config, tiny_detector
 
 CONFIG = ["DF2S2/DF2S2_R50.yaml", "INPUT.MIN_SIZE_TEST", 160, "TEST.AUG.ENABLED", True]
-CONFIG += ["MODEL.FACE_DETECTOR.SCORE_THRESH_TEST", 0.2]
+CONFIG += ["MODEL.FACE_DETECTOR.SCORE_THRESH_TEST", 0.1]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def files(tmp_path_factory) -> Path:
     torch.save({"model": state, "config": config}, folder / "model.pth")
     torch.save({"model": state}, folder / "bare.pth")
     (folder / "tiny.yaml").write_text(config)
-    (image,) = random_images(1, (120, 200), seed=1)
+    (image,) = random_images(1, (120, 200), seed=2)
     Image.fromarray(np.asarray(image.permute(1, 2, 0))).save(folder / "photo.png")
     return folder
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_becomes_a_file_that_is_checked(run_script, files, tmp_path
     assert {"name: model", "channel_order: RGB", "min_size_test: 160"} <= set(lines)
     assert lines[-1].startswith(f"{files / 'photo.png'}: ")
     assert lines[-1].endswith("only in one 0")
-    assert int(lines[-1].split(": ")[1].split()[0]) >= 5
+    assert int(lines[-1].split(": ")[1].split()[0]) > 20
 
 
 def test_config_file_and_overrides_are_followed(run_script, files, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 
+from benchmarks.models import random_images
 from df2s2_d2.inference.predictor import Predictor
 from tests.small_runs import ROOT
 from tests.tiny_detectors import tiny_config
@@ -56,7 +57,8 @@ def test_a_predictor_finds_the_same_in_a_packed_checkpoint(run_script, checkpoin
     floats = {x.dtype for x in content["model"].values() if x.is_floating_point()}
     assert floats == {torch.float16}
 
-    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    # White noise would let the rounding of an untrained network grow from block to block.
+    image = np.ascontiguousarray(random_images(1, (64, 96), seed=1)[0].permute(1, 2, 0))
     # All candidates, as rounding changes which of two equal ones suppresses the other.
     everything = ["MODEL.FACE_DETECTOR.SCORE_THRESH_TEST", 0.0]
     everything += ["MODEL.FACE_DETECTOR.NMS_THRESH_TEST", 1.0]
@@ -64,7 +66,7 @@ def test_a_predictor_finds_the_same_in_a_packed_checkpoint(run_script, checkpoin
         Predictor(path, overrides=everything)(image) for path in (target, checkpoint)
     )
     assert len(found) > 100
-    np.testing.assert_allclose(found.scores[:100], expected.scores[:100], rtol=0.05)
+    np.testing.assert_allclose(found.scores[:100], expected.scores[:100], rtol=0.02)
 
 
 def test_full_precision_keeps_every_bit(checkpoint, tmp_path):

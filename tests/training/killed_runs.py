@@ -69,6 +69,8 @@ def train(folder: Path, data: Path, **overrides) -> None:
         seed_all_rng(cfg.SEED if cfg.SEED >= 0 else None)
         trainer = Trainer(cfg)
         trainer.register_hooks([LossLog(folder / "losses.txt")])
+        # Before the hooks that save: a step that was saved and not logged would not be done again.
+        trainer._hooks.insert(0, trainer._hooks.pop())
         trainer.resume_or_load(resume=True)
         trainer.train()
 

@@ -1,104 +1,22 @@
+"""Trainings from the first step to the files that they leave."""
+
 from __future__ import annotations
 
 import json
 import logging
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
-from detectron2.engine import hooks
-from detectron2.utils.env import seed_all_rng
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torchvision.models import resnet18
 
 from df2s2_d2.evaluation import read_detections
-from df2s2_d2.inference.trained_weights import load_trained
 from df2s2_d2.training import Trainer, precision
-from tests.small_runs import registered, smallest_config, wider_face_files
+from tests.small_runs import registered, wider_face_files
+from tests.training.short_runs import ScriptedTrainer, load, reports, run, same_weights
 
 SETTINGS = {"AP_easy", "AP_medium", "AP_hard"}
-
-
-class Interrupted(Exception):
-    """Stands for whatever ends a run before its time."""
-
-
-class ScriptedTrainer(Trainer):
-    """Trains as usual, but its tests give the figures that a test of ours prescribes."""
-
-    script: list[float] = []
-
-    @classmethod
-    def test(cls, cfg, model, evaluators=None):
-        return {"wider_face": {"AP_easy": 0.99, "AP_medium": 0.99, "AP_hard": cls.script.pop(0)}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def data_sets(sample_dataset):
-    files = {
-        f"trained_{split}": wider_face_files(sample_dataset, split) for split in ("train", "val")
-    }
-    with registered(**files):
-        yield
-
-
-@pytest.fixture
-def config(tmp_path):
-    """Function that makes a tiny config with an output folder of its own."""
-
-    def make(**overrides):
-        return smallest_config(
-            **{
-                "DATASETS__TRAIN": ("trained_train",),
-                "DATASETS__TEST": ("trained_val",),
-                "TEST__EVAL_PERIOD": 0,
-                "OUTPUT_DIR": str(tmp_path),
-                **overrides,
-            }
-        )
-
-    return make
-
-
-def run(cfg, trainer=Trainer, resume=False, interrupt_after=None, script=()):
-    """Train by `cfg`; `interrupt_after` a number of iterations the run breaks off."""
-    ScriptedTrainer.script = list(script)
-    seed_all_rng(cfg.SEED)
-    runner = trainer(cfg)
-    if interrupt_after is not None:
-
-        class Interrupt(hooks.HookBase):
-            def before_step(self):
-                if self.trainer.iter == interrupt_after:
-                    raise Interrupted
-
-        runner.register_hooks([Interrupt()])
-    runner.resume_or_load(resume=resume)
-    if interrupt_after is None:
-        runner.train()
-    else:
-        with pytest.raises(Interrupted):
-            runner.train()
-    return runner
-
-
-def load(path: Path) -> dict:
-    """Read a checkpoint as strangers' files are read: tensors and plain values only."""
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def reports(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.json").read_text().splitlines()]
-
-
-def same_weights(a: dict, b: dict) -> bool:
-    assert a["model"].keys() == b["model"].keys()
-    return all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
-
-
-# Training
 
 
 def test_trains_evaluates_and_saves(config, tmp_path):
@@ -113,14 +31,14 @@ def test_trains_evaluates_and_saves(config, tmp_path):
     assert final["iteration"] == 3
     assert final["model"].keys() == trainer.model.state_dict().keys()
     assert (tmp_path / "model_best.pth").is_file()
-    written = read_detections(tmp_path / "inference/trained_val/wider_face_submission")
+    written = read_detections(tmp_path / "inference/drawn_val/wider_face_submission")
     assert len(written) == 3
 
 
 def test_every_evaluation_is_seen_in_tensorboard(config, tmp_path):
     run(config(TEST__EVAL_PERIOD=2))
     events = EventAccumulator(str(tmp_path)).Reload()
-    pictures = events.Images("trained_val/precision_recall")
+    pictures = events.Images("drawn_val/precision_recall")
     assert [picture.step for picture in pictures] == [1, 4]  # as metrics.json counts
     assert all(picture.encoded_image_string.startswith(b"\x89PNG") for picture in pictures)
     for name in [*(f"wider_face/{setting}" for setting in SETTINGS), "coco/AP75"]:
@@ -128,7 +46,7 @@ def test_every_evaluation_is_seen_in_tensorboard(config, tmp_path):
         written = [(r["iteration"], r[name]) for r in reports(tmp_path) if name in r]
         assert shown[-1][1] == pytest.approx(written[-1][1], nan_ok=True)
         assert [step for step, _ in shown] == [1, 4]
-    results = json.loads((tmp_path / "inference/trained_val/results.json").read_text())
+    results = json.loads((tmp_path / "inference/drawn_val/results.json").read_text())
     assert results["protocol"]["weights"] == "iteration 4"
     last = {name: value for row in reports(tmp_path) for name, value in row.items()}
     assert results["wider_face"]["AP_hard"] == last["wider_face/AP_hard"]
@@ -170,33 +88,6 @@ def test_autocast_ends_with_the_step(config):
     assert not torch.is_autocast_enabled("cpu")
 
 
-# The best model
-
-
-def test_best_model_follows_hard(config, tmp_path):
-    cfg = config(TEST__EVAL_PERIOD=1, SOLVER__CHECKPOINT_PERIOD=1)
-    run(cfg, ScriptedTrainer, script=[0.2, 0.6, 0.5, 0.4])
-    best = load(tmp_path / "model_best.pth")
-    assert best["iteration"] == 1
-    assert same_weights(best, load(tmp_path / "model_0000001.pth"))
-    assert not same_weights(best, load(tmp_path / "model_0000002.pth"))
-    assert best["best"] == {"metric": "wider_face/AP_hard", "figure": 0.6}
-
-
-def test_best_model_can_follow_another_figure(config, tmp_path):
-    cfg = config(TEST__EVAL_PERIOD=1, TEST__BEST_METRIC="wider_face/AP_easy")
-    run(cfg, ScriptedTrainer, script=[0.1, 0.2, 0.3, 0.4])
-    assert load(tmp_path / "model_best.pth")["iteration"] == 0  # AP_easy never gets better
-
-
-def test_without_evaluation_there_is_no_best_model(config, tmp_path):
-    run(config(SOLVER__MAX_ITER=1))
-    assert not (tmp_path / "model_best.pth").exists()
-
-
-# Broken images
-
-
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_broken_images_are_passed_over_and_counted_if_asked_for(
     config, sample_dataset, tmp_path, caplog, num_workers
@@ -214,7 +105,7 @@ def test_broken_images_are_passed_over_and_counted_if_asked_for(
     }
     with registered(trained_broken={**files, "image_dir": str(photos)}):
         with caplog.at_level(logging.WARNING, "df2s2_d2"):
-            run(config(**overrides), interrupt_after=4)
+            run(config(**overrides), stop_at=4)
             run(config(**overrides), resume=True)
     # Each of the 4 images is drawn 3 times for the 12 of 6 steps; whatever takes the place of the
     # broken one may be itself, again and again.
@@ -236,54 +127,6 @@ def test_a_broken_image_ends_a_training_with_its_name(config, sample_dataset, tm
     assert "\n" not in str(caught.value)
 
 
-# The average of the weights
-
-
-class WatchedTrainer(ScriptedTrainer):
-    """Notes the weights that are tested."""
-
-    tested: list[dict] = []
-
-    @classmethod
-    def test(cls, cfg, model, evaluators=None):
-        cls.tested.append({name: x.clone() for name, x in model.state_dict().items()})
-        return super().test(cfg, model, evaluators)
-
-
-def test_the_average_is_tested_saved_detected_with_and_resumed(config, tmp_path):
-    overrides = {
-        "SOLVER__EMA__ENABLED": True,
-        "SOLVER__EMA__DECAY": 0.5,
-        "SOLVER__CHECKPOINT_PERIOD": 1,
-        "TEST__EVAL_PERIOD": 2,
-    }
-    WatchedTrainer.tested = []
-    trainer = run(config(**overrides), WatchedTrainer, script=[0.5, 0.6])
-    final = load(tmp_path / "model_final.pth")
-    average = {"model": trainer.average.model.state_dict()}
-    assert final["ema"]["num_updates"] == 4
-    assert same_weights(final["ema"], average) and not same_weights(final, average)
-    assert same_weights(final, {"model": trainer.model.state_dict()})
-    first, last = WatchedTrainer.tested
-    assert same_weights({"model": last}, average) and not same_weights({"model": first}, average)
-    best = load(tmp_path / "model_best.pth")
-    assert same_weights(best["ema"], average)
-
-    detector = Trainer.build_model(trainer.cfg)
-    load_trained(detector, str(tmp_path / "model_final.pth"))
-    assert same_weights({"model": detector.state_dict()}, average)
-
-    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
-    resumed = WatchedTrainer(config(**overrides))
-    resumed.resume_or_load(resume=True)
-    saved = load(tmp_path / "model_0000001.pth")
-    assert resumed.average.num_updates == 2
-    assert same_weights(resumed.average.state_dict(), saved["ema"])
-
-
-# Resuming
-
-
 def test_resumed_run_goes_on_where_it_stopped(config, tmp_path):
     cfg = config(
         SOLVER__MAX_ITER=6,
@@ -291,7 +134,7 @@ def test_resumed_run_goes_on_where_it_stopped(config, tmp_path):
         SOLVER__CHECKPOINT_PERIOD=1,
         TEST__EVAL_PERIOD=2,
     )
-    run(cfg, ScriptedTrainer, interrupt_after=3, script=[0.5])
+    run(cfg, ScriptedTrainer, stop_at=3, script=[0.5])
     saved = load(tmp_path / "model_0000002.pth")
 
     ScriptedTrainer.script = [0.3, 0.4]
@@ -313,35 +156,6 @@ def test_resumed_run_goes_on_where_it_stopped(config, tmp_path):
     assert reports(tmp_path)[-1]["iteration"] >= 5
 
 
-@pytest.mark.parametrize("later, kept", [([0.3, 0.4], True), ([0.3, 0.7], False)])
-def test_resumed_run_remembers_the_best_figure(config, tmp_path, later, kept):
-    cfg = config(SOLVER__MAX_ITER=6, SOLVER__CHECKPOINT_PERIOD=1, TEST__EVAL_PERIOD=2)
-    run(cfg, ScriptedTrainer, interrupt_after=3, script=[0.5])
-    before = load(tmp_path / "model_best.pth")
-    run(cfg, ScriptedTrainer, resume=True, script=later)
-    assert same_weights(before, load(tmp_path / "model_best.pth")) == kept
-
-
-def test_run_that_stopped_behind_a_best_model_remembers_it(config, tmp_path):
-    """The best model may be the last file that was written, and the figure before it worse."""
-    cfg = config(SOLVER__MAX_ITER=6, SOLVER__CHECKPOINT_PERIOD=2, TEST__EVAL_PERIOD=1)
-    run(cfg, ScriptedTrainer, interrupt_after=3, script=[0.1, 0.2, 0.6])
-    before = load(tmp_path / "model_best.pth")
-    assert before["iteration"] == 2
-    # However far the run goes back, nothing that follows is better than 0.6.
-    run(cfg, ScriptedTrainer, resume=True, script=[0.5] * 6)
-    assert same_weights(before, load(tmp_path / "model_best.pth"))
-
-
-def test_finished_run_can_be_extended_without_a_gap(config, tmp_path):
-    run(config(TEST__EVAL_PERIOD=2), ScriptedTrainer, script=[0.2, 0.6])  # best at the end
-    best = load(tmp_path / "model_best.pth")
-    longer = config(TEST__EVAL_PERIOD=2, SOLVER__MAX_ITER=6)
-    trainer = run(longer, ScriptedTrainer, resume=True, script=[0.5, 0.5])
-    assert trainer.start_iter == 4
-    assert same_weights(best, load(tmp_path / "model_best.pth"))
-
-
 def test_without_resume_a_run_starts_anew(config, tmp_path):
     run(config(SOLVER__MAX_ITER=2))
     trainer = Trainer(config())
@@ -353,60 +167,3 @@ def test_without_resume_a_run_starts_anew(config, tmp_path):
 def test_checkpoints_hold_tensors_and_plain_values_only(trained_folder, name):
     content = load(trained_folder / name)
     assert {"model", "trainer", "iteration"} <= content.keys()
-
-
-@pytest.fixture(scope="module")
-def trained_folder(tmp_path_factory):
-    """Output of a run with all kinds of checkpoints."""
-    folder = tmp_path_factory.mktemp("trained")
-    cfg = smallest_config(
-        DATASETS__TRAIN=("trained_train",),
-        DATASETS__TEST=("trained_val",),
-        TEST__EVAL_PERIOD=1,
-        SOLVER__CHECKPOINT_PERIOD=2,
-        OUTPUT_DIR=str(folder),
-    )
-    run(cfg, ScriptedTrainer, script=[0.1, 0.2, 0.3, 0.4])
-    return folder
-
-
-# Pretrained weights
-
-
-@pytest.fixture
-def pretrained(tmp_path) -> Path:
-    """A ResNet-18 as torchvision saves it."""
-    path = tmp_path / "resnet18.pth"
-    torch.manual_seed(7)
-    torch.save(resnet18().state_dict(), path)
-    return path
-
-
-def test_pretrained_weights_come_in_before_training(config, pretrained):
-    trainer = Trainer(config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained)))
-    trainer.resume_or_load(resume=False)
-    expected = torch.load(pretrained, weights_only=True)
-    network = trainer.model.backbone.bottom_up.network
-    assert torch.equal(network.stem.conv1.weight, expected["conv1.weight"])
-    assert torch.equal(network.res5[1].conv2.weight, expected["layer4.1.conv2.weight"])
-
-
-def test_pretrained_weights_do_not_come_in_again_on_resume(config, pretrained, tmp_path):
-    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained))
-    run(cfg)
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=True)
-    weight = trainer.model.backbone.bottom_up.network.res5[1].conv2.weight
-    trained = load(tmp_path / "model_final.pth")["model"]
-    assert torch.equal(weight, trained["backbone.bottom_up.network.res5.1.conv2.weight"])
-    original = torch.load(pretrained, weights_only=True)["layer4.1.conv2.weight"]
-    assert not torch.equal(weight, original)
-
-
-def test_model_weights_go_over_pretrained_ones(config, pretrained, trained_folder):
-    trained = trained_folder / "model_final.pth"
-    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained), MODEL__WEIGHTS=str(trained))
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=False)
-    assert same_weights({"model": trainer.model.state_dict()}, load(trained))
-    assert trainer.start_iter == 0

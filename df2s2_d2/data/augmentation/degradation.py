@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 from detectron2.data import transforms as T
 
+from df2s2_d2.data.augmentation.pixel_transform import PixelTransform
 
-class DegradationTransform(T.Transform):
+
+class DegradationTransform(PixelTransform):
     """Fixed loss of detail and colour; the image keeps its size, and coordinates stay as they are.
 
     In this order: fewer pixels, no colour, blur, noise, compression, and back to the image's size.
@@ -63,15 +65,6 @@ class DegradationTransform(T.Transform):
         if self.shrink > 1:
             pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
         return pixels
-
-    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
-        return coords
-
-    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
-        return segmentation
-
-    def inverse(self) -> T.Transform:
-        return T.NoOpTransform()
 
 
 class RandomDegradation(T.Augmentation):

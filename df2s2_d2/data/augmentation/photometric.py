@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 from detectron2.data import transforms as T
 
+from df2s2_d2.data.augmentation.pixel_transform import PixelTransform
+
 _TO_HSV = {"BGR": cv2.COLOR_BGR2HSV, "RGB": cv2.COLOR_RGB2HSV}
 _FROM_HSV = {"BGR": cv2.COLOR_HSV2BGR, "RGB": cv2.COLOR_HSV2RGB}
 # Pixels that are changed at once: as floats they stay in a processor's cache.
 _STRIP_PIXELS = 1 << 14
 
 
-class PhotometricTransform(T.Transform):
+class PhotometricTransform(PixelTransform):
     """Fixed change of brightness, contrast, saturation and hue; coordinates stay as they are.
 
     Values are clamped to 0–255 after every step.
@@ -81,15 +83,6 @@ class PhotometricTransform(T.Transform):
         if np.issubdtype(img.dtype, np.integer):
             np.rint(values, out=values)
         return values.astype(img.dtype)
-
-    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
-        return coords
-
-    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
-        return segmentation
-
-    def inverse(self) -> T.Transform:
-        return T.NoOpTransform()
 
     def _change_colour(self, pixels: np.ndarray) -> np.ndarray:
         """Change float32 pixels; the result is clamped."""

@@ -8,11 +8,7 @@ from df2s2_d2.modeling.losses.classification import (
     build_classification_loss,
 )
 from df2s2_d2.modeling.losses.masks import mask_loss
-from df2s2_d2.modeling.losses.normalization import (
-    NORMALIZERS,
-    mean_over_workers,
-    normalized_sum,
-)
+from df2s2_d2.modeling.losses.normalization import NORMALIZERS, mean_over_workers, normalized_sum
 
 __all__ = [
     "NORMALIZERS",

@@ -13,12 +13,7 @@ import torch
 from torch import Tensor
 
 from df2s2_d2.modeling.anchors import AnchorGrid
-from df2s2_d2.modeling.targets.anchor_matching import (
-    IGNORED,
-    POSITIVE,
-    AnchorMatcher,
-    Matches,
-)
+from df2s2_d2.modeling.targets.anchor_matching import IGNORED, POSITIVE, AnchorMatcher, Matches
 from df2s2_d2.modeling.targets.ground_truth import GroundTruth
 from df2s2_d2.modeling.targets.ignored_regions import anchors_in_regions
 from df2s2_d2.modeling.targets.weak_masks import (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,15 +39,20 @@ def register(tmp_path):
         MetadataCatalog.remove(name)
 
 
+def official_files(sample_dataset: Path, split: str) -> dict[str, Path]:
+    """Images and annotations of a drawn split, and the lists of the official tools, of val."""
+    root = sample_dataset / "wider_face"
+    return {
+        "image_dir": root / f"WIDER_{split}/images",
+        "annotation_file": root / f"wider_face_split/wider_face_{split}_bbx_gt.txt",
+        "ground_truth_dir": root / "eval_tools/ground_truth",
+    }
+
+
 @pytest.fixture
 def drawn_val(register, sample_dataset):
     """Name of the drawn validation images, with the lists of the official tools."""
-    root = sample_dataset / "wider_face"
-    return register(
-        image_dir=root / "WIDER_val/images",
-        annotation_file=root / "wider_face_split/wider_face_val_bbx_gt.txt",
-        ground_truth_dir=root / "eval_tools/ground_truth",
-    )
+    return register(**official_files(sample_dataset, "val"))
 
 
 @pytest.fixture
@@ -302,12 +308,7 @@ def test_detectron2s_coco_evaluator_scores_own_data(register, tmp_path, state_si
 
 
 def test_images_outside_the_official_lists_are_refused_at_the_start(register, sample_dataset):
-    root = sample_dataset / "wider_face"
-    name = register(
-        image_dir=root / "WIDER_train/images",
-        annotation_file=root / "wider_face_split/wider_face_train_bbx_gt.txt",
-        ground_truth_dir=root / "eval_tools/ground_truth",
-    )
+    name = register(**official_files(sample_dataset, "train"))
     with pytest.raises(ValueError, match="of its 4 images.*are not in the lists in"):
         WiderFaceEvaluator(name)
 
@@ -315,26 +316,18 @@ def test_images_outside_the_official_lists_are_refused_at_the_start(register, sa
 def test_images_that_only_the_official_lists_have_are_warned_of(
     register, sample_dataset, tmp_path, caplog
 ):
-    root = sample_dataset / "wider_face"
-    lines = (root / "wider_face_split/wider_face_val_bbx_gt.txt").read_text().splitlines()
+    files = official_files(sample_dataset, "val")
+    lines = files["annotation_file"].read_text().splitlines()
     (tmp_path / "one.txt").write_text("\n".join(lines[: 2 + max(int(lines[1]), 1)]))
-    name = register(
-        image_dir=root / "WIDER_val/images",
-        annotation_file=tmp_path / "one.txt",
-        ground_truth_dir=root / "eval_tools/ground_truth",
-    )
+    name = register(**files | {"annotation_file": tmp_path / "one.txt"})
     with caplog.at_level(logging.WARNING, "df2s2_d2"):
         WiderFaceEvaluator(name)
     assert f"{name} lacks 2 of the 3 images" in caplog.text
 
 
 def test_missing_official_lists_are_told_before_anything_is_sought(register, sample_dataset):
-    root = sample_dataset / "wider_face"
-    name = register(
-        image_dir=root / "WIDER_val/images",
-        annotation_file=root / "wider_face_split/wider_face_val_bbx_gt.txt",
-        ground_truth_dir=root / "absent",
-    )
+    files = official_files(sample_dataset, "val")
+    name = register(**files | {"ground_truth_dir": sample_dataset / "absent"})
     with pytest.raises(FileNotFoundError, match="absent/wider_face_val.mat not found"):
         WiderFaceEvaluator(name)
 

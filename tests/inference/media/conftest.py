@@ -1,0 +1,25 @@
+"""Images and a video in files, to look for faces in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.inference.media.scenes import moving_face, scene, write_image, write_video
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Folder of seven images of two sizes, the fourth without a face, in two folders."""
+    folder = tmp_path / "photos"
+    for number in range(7):
+        face = [] if number == 3 else [(10 + 10 * number, 30, 34 + 10 * number, 54)]
+        image = scene(*face, size=(96, 128) if number % 2 else (100, 130))
+        write_image(folder / ("a" if number < 3 else "b") / f"{number}.png", image)
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return write_video(tmp_path / "clip.avi", moving_face(11), codec="MJPG")

@@ -1,0 +1,65 @@
+"""Fused steps of the optimizer."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from detectron2.solver import build_optimizer
+
+from df2s2_d2.training.optimizer import build_sgd, step_unless
+from df2s2_d2.training.resume import adapt_optimizer_state, name_parameters
+from tests.tiny_detectors import tiny_config
+from tests.training.single_steps import assert_same_weights, weights
+
+
+@pytest.mark.parametrize("clip", ["", "value", "norm"])
+def test_fused_steps_are_those_of_detectron2(clip):
+    cfg = tiny_config()
+    if clip:
+        clipping = cfg.SOLVER.CLIP_GRADIENTS
+        clipping.ENABLED, clipping.CLIP_TYPE, clipping.CLIP_VALUE = True, clip, 0.05
+    cfg.SOLVER.WEIGHT_DECAY_BIAS, cfg.SOLVER.BIAS_LR_FACTOR = 0.0, 2.0
+    models = [torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)) for _ in "ab"]
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers = [build_sgd(cfg, models[0]), build_optimizer(cfg, models[1])]
+    inputs = torch.rand(5, 4)
+    for _ in range(3):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            optimizer.zero_grad()
+            (model(inputs) ** 3).sum().backward()
+        step_unless(optimizers[0], torch.tensor(False))
+        optimizers[1].step()
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_that_is_left_out_changes_nothing(fused):
+    model = torch.nn.Linear(4, 3)
+    optimizer = build_sgd(tiny_config(), model)
+    if not fused:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = weights(model)
+    model(torch.full((1, 4), math.inf)).sum().backward()
+    step_unless(optimizer, torch.tensor(True))
+    assert_same_weights(model, before)
+    for state in optimizer.state.values():
+        assert not state["momentum_buffer"].any()
+
+
+def test_states_of_other_kernels_are_loaded_without_them():
+    cfg, model = tiny_config(), torch.nn.Linear(4, 3)
+    theirs = build_optimizer(cfg, model)
+    model(torch.ones(1, 4)).sum().backward()
+    theirs.step()
+    own_model = copy.deepcopy(model)
+    ours = build_sgd(cfg, own_model)
+    name_parameters(ours, own_model)
+    ours.load_state_dict(adapt_optimizer_state(ours, copy.deepcopy(theirs.state_dict())))
+    assert all(group["fused"] and not group["foreach"] for group in ours.param_groups)
+    momenta = [[s["momentum_buffer"] for s in o.state.values()] for o in (ours, theirs)]
+    for one, other in zip(*momenta, strict=True):
+        assert one.any() and torch.equal(one, other)
