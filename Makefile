@@ -31,7 +31,7 @@ help: ## List the targets
 
 venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 6 GB)
 	@echo "Ready. Next: 'make demo' trains and tests a small face detector; 'make test' runs the tests."
-	@echo "To type commands yourself: source $(BIN)/activate"
+	@echo "To type commands yourself: source $(BIN)/activate; df2s2 --help lists them"
 
 demo: $(STAMP) ## Train and test a small detector on drawn faces, on CPU or GPU (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
