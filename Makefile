@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Named after the contents of everything that decides what is installed, so that a change of any
 # of it, and nothing else, installs again.
-INSTALLERS := pyproject.toml tools/install_detectron2.py tools/repack_detectron2.py
+INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
 STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ help: ## List the targets
 
 venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 6 GB)
 	@echo "Ready. Next: 'make demo' trains and tests a small face detector; 'make test' runs the tests."
-	@echo "To type commands yourself: source $(BIN)/activate"
+	@echo "To type commands yourself: source $(BIN)/activate; df2s2 --help lists them"
 
 demo: $(STAMP) ## Train and test a small detector on drawn faces, on CPU or GPU (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"

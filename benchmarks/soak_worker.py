@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from detectron2.engine import HookBase
 
-import train_net
 from benchmarks.common import resident_mb
-from df2s2_d2.training import Trainer
-from df2s2_d2.training.launching import argument_parser
+from df2s2_d2.cli import train
+from df2s2_d2.cli.program import build_parser
+from df2s2_d2.training import Trainer, run
 
 
 class StepLog(HookBase):
@@ -69,8 +69,8 @@ def main(arguments: list[str]) -> None:
             watchers = [StepLog(Path(steps_file)), LossBecomesNaN(int(nan_at))]
             return [*watchers, *super().build_hooks()]
 
-    train_net.Trainer = WatchedTrainer
-    train_net.main(argument_parser(epilog=__doc__).parse_args(options))
+    run.Trainer = WatchedTrainer
+    run.train_or_evaluate(build_parser(train, "soak_worker.py").parse_args(options))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,15 @@ from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg
 from yaml import YAMLError
 
+from df2s2_d2.shipped_configs import config_path
+
 
 def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = ()) -> CN:
     """detectron2's defaults, this project's keys, a config file over them and overrides at last.
 
     Args:
         config_file: YAML, possibly naming a ``_BASE_`` file; YAML that would run code is refused.
+            A path, or the name of a shipped config such as "DF2S2/DF2S2_R50.yaml".
         overrides: ``[key, value, key, value, ...]``.
 
     Raises:
@@ -27,7 +30,7 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     cfg = _default_config()
     if config_file:
         with _naming(f"Config {config_file}"):
-            cfg.merge_from_file(config_file, allow_unsafe=False)
+            cfg.merge_from_file(config_path(config_file), allow_unsafe=False)
     place = f"Config {config_file} with overrides" if config_file else "Config overrides"
     merge_overrides(cfg, overrides, place)
     return cfg
@@ -78,6 +81,8 @@ def _naming(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if error.filename is None:  # it is told in words already
+            raise ValueError(str(error)) from error
         raise ValueError(f"The config file {error.filename} does not exist") from error
     except (AttributeError, TypeError) as error:
         raise ValueError(f"{place}: it is not a mapping of keys to values ({error})") from error

@@ -19,8 +19,12 @@ from detectron2.modeling import build_model
 from PIL import Image
 
 import demo
+from df2s2_d2.cli import detect
+from df2s2_d2.cli.program import build_parser
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media import result_files
+from df2s2_d2.inference.media.face_search import detector_config
 from tests.inference.media.scenes import moving_face, read_video, write_video
 from tests.small_runs import ROOT, registered, smallest_config, wider_face_files
 
@@ -63,82 +67,12 @@ def read_json(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-# Arguments
-
-
-def parse(*arguments: str):
-    return demo.parse_arguments(["--weights", "w.pth", "--output", "o", *arguments])
-
-
-def test_overrides_come_last():
-    command = "--config-file c.yaml --output o --threshold 0.3 --input a b --opts MODEL.WEIGHTS w"
-    args = demo.parse_arguments(command.split())
-    assert (args.config_file, args.input, args.output) == ("c.yaml", ["a", "b"], Path("o"))
-    assert args.opts == ["MODEL.WEIGHTS", "w"]
-
-
-def test_faces_are_shown_above_a_half_and_hidden_above_less():
-    for options, threshold, boxes in (
-        ([], 0.5, True),
-        (["--blur"], 0.2, False),
-        (["--blur", "fill", "--boxes"], 0.2, True),
-        (["--blur", "--threshold", "0.4"], 0.4, False),
-    ):
-        args = parse("--input", "a", *options)
-        assert (args.threshold, args.boxes, args.write_threshold) == (threshold, boxes, 0.01)
-
-
-def test_margin_of_crops_and_style_may_be_left_out():
-    assert (parse("--input", "a").crops, parse("--input", "a").blur) == (None, None)
-    assert parse("--input", "a", "--crops").crops == 0.3
-    assert parse("--input", "a", "--crops", "0").crops == 0
-    assert parse("--input", "a", "--blur").blur == "pixelate"
-    assert parse("--input", "a", "--save").save == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("", "give images or videos by --input, or a camera by --webcam"),
-        ("--input a --blur --crops", "--crops writes the very faces that --blur hides"),
-        ("--input a --blur --no-pictures", "--blur changes pictures"),
-        ("--input a --threshold 50", "expected a number from 0 to 1, found 50"),
-        ("--input a --batch-size 0", "expected a number of at least 1, found 0"),
-        ("--input a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
-        ("--webcam 0 --show", "--show needs a display, and there is none"),
-    ],
-)
-def test_wishes_that_contradict_are_refused(monkeypatch, capsys, options, message):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(SystemExit) as caught:
-        parse(*options.split())
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_a_detector_must_be_named(capsys):
-    with pytest.raises(SystemExit):
-        demo.parse_arguments(["--input", "a", "--output", "o"])
-    assert "give a trained model by --weights, or a config by --config-file" in (
-        capsys.readouterr().err
-    )
-
-
-def test_examples_in_the_help_are_understood():
-    lines = [line.split() for line in demo.EXAMPLES.splitlines()[1:]]
-    assert len(lines) > 4
-    for _, script, *options in lines:
-        assert script == "demo.py"
-        demo.parse_arguments([option for option in options if option != "--show"])
-
-
 # The detector's config
 
 
-def config_for(*arguments: str):
-    return demo.load_detector_config(demo.parse_arguments([*arguments, "--input", "a"]))
+def config_for(lowest_score: float, *arguments: str):
+    args = build_parser(detect, "demo.py").parse_args(["a", *arguments])
+    return detector_config(DetectorOptions.from_args(args), lowest_score)
 
 
 def test_config_is_that_of_the_checkpoint_or_of_the_file(model):
@@ -146,22 +80,14 @@ def test_config_is_that_of_the_checkpoint_or_of_the_file(model):
         ["--weights", model / "model.pth"],
         ["--config-file", model / "config.yaml", "--weights", model / "bare.pth"],
     ):
-        cfg = config_for(*map(str, options), "--output", "o")
+        cfg = config_for(0.01, *map(str, options))
         assert cfg.MODEL.FFP.OUT_CHANNELS == 16
         assert cfg.MODEL.WEIGHTS == str(options[-1])
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ([], 0.01),
-        (["--write-threshold", "0.3"], 0.01),
-        (["--write-threshold", "0.002"], 0.002),
-        (["--threshold", "0.004"], 0.004),
-    ],
-)
-def test_detector_gives_out_what_a_low_threshold_asks_for(model, options, expected):
-    cfg = config_for("--weights", str(model / "model.pth"), "--output", "o", *options)
+@pytest.mark.parametrize(("lowest", "expected"), [(0.3, 0.01), (0.01, 0.01), (0.002, 0.002)])
+def test_detector_gives_out_what_a_low_threshold_asks_for(model, lowest, expected):
+    cfg = config_for(lowest, "--weights", str(model / "model.pth"))
     assert cfg.MODEL.FACE_DETECTOR.SCORE_THRESH_TEST == expected
 
 
@@ -188,6 +114,14 @@ def test_folder_is_looked_through_and_all_formats_agree(run, photos, tmp_path, c
     summary = capsys.readouterr().out
     assert summary.startswith("3 of 3 images: ")
     assert f", {len(scores):,} candidates above 0.01, in " in summary
+
+
+def test_faces_of_the_lowest_threshold_are_found(run, photos, tmp_path):
+    """That of the pictures may be below that of the results."""
+    assert run("--input", photos / "a.jpg", "--crops", "--threshold", "0.001") == 0
+    (record,) = read_json(tmp_path / "out/detections.json")
+    crops = list((tmp_path / "out/crops").rglob("*.jpg"))
+    assert len(crops) > len(record["faces"]) > 0
 
 
 def test_threshold_of_the_results_is_independent_of_the_detectors_own(run, photos, tmp_path):

@@ -76,7 +76,8 @@ MAY_IMPORT = {
     "evaluation": {"formats"},
     "data": {"formats"},
     "modeling": set(),
-    "inference": {"config", "data", "formats", "hardware", "modeling", "visualization"},
+    "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
+    "models": set(),
 }
 
 
@@ -86,6 +87,11 @@ def test_parts_do_not_know_each_other(folder):
     others = parts - MAY_IMPORT[folder] - {folder, "__init__", "__pycache__"}
     assert {"training", "config"} - MAY_IMPORT[folder] <= others
     assert violations(sources(folder), *(f"df2s2_d2.{name}" for name in sorted(others))) == {}
+
+
+def test_only_the_program_knows_its_commands():
+    program = {PACKAGE / "__main__.py", *sources("cli")}
+    assert violations(sorted(set(sources(".")) - program), "df2s2_d2.cli") == {}
 
 
 def test_package_knows_nothing_of_scripts_and_tests():

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from detectron2.engine import default_argument_parser
 
-import train_net
+from df2s2_d2.cli import train
+from df2s2_d2.cli.program import build_parser
+from df2s2_d2.training.run import setup
 from tests.small_runs import SMALLEST_CONFIG, registered, wider_face_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +29,7 @@ def run_script(*arguments: str, data: str) -> subprocess.CompletedProcess:
 def set_up_error(*arguments: str) -> str:
     """What train_net.py says before it gives up, without a process of its own."""
     with pytest.raises(SystemExit) as caught:
-        train_net.setup(default_argument_parser().parse_args(list(arguments)))
+        setup(build_parser(train, "train_net.py").parse_args(list(arguments)))
     message = caught.value.code
     assert isinstance(message, str), "a message, which makes the exit code 1"
     assert message.startswith("train_net.py: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,9 +202,22 @@ def analyze(cfg: CfgNode, records: list[dict[str, Any]], seed: int = 0) -> Ancho
             f"No face of the {len(images)} images is trained on: check the annotations, and "
             "INPUT.MIN_FACE_SIZE and INPUT.MIN_ORIGINAL_FACE_SIZE."
         )
+    with _one_thread():
+        counts = count_matches(generator, matcher, images)
     return AnchorStatistics(
         num_images=len(images),
         anchor_sizes=np.unique(generator.sizes),
         face_sizes=np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)),
-        counts=count_matches(generator, matcher, images),
+        counts=counts,
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # The tensors of matching are small: threads would mostly wait for each other.
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)

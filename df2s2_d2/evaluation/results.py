@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from .protocol import Protocol
+from .protocol import Protocol, read_protocol
 
 
 def results_to_json(
@@ -31,6 +32,30 @@ def results_to_json(
         "protocol": None if protocol is None else protocol.to_dict(),
     }
     return json.dumps(_without_nan(document), indent=2)
+
+
+def read_wider_face_results(path: Path) -> tuple[dict[str, float], str]:
+    """Read the average precision that an evaluation on WIDER FACE wrote, and how it came about.
+
+    Args:
+        path: of a file of :func:`results_to_json`.
+
+    Returns:
+        AP by setting, such as "easy", and the protocol in one line, "" if it is unknown.
+
+    Raises:
+        OSError, ValueError: if the file cannot be read, or is something else; names it.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        figures = document["wider_face"]
+        ap = {key.removeprefix("AP_"): figures[key] for key in figures if key.startswith("AP_")}
+        protocol = read_protocol(path.parent / document["detections"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no results.json of WIDER FACE's evaluation: {error!r}"
+        ) from error
+    return ap, protocol.describe() if protocol else ""
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from detectron2.modeling import build_model
 from safetensors.torch import save
 from torch import Tensor
 
-from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.trained_weights import CONFIG_KEY, load_trained, without_training_parts
 from df2s2_d2.modeling import FaceDetector
@@ -26,10 +23,7 @@ def publish(
     *,
     half: bool = True,
     onnx: bool = False,
-    results: Path | None = None,
-    config: str = "",
-    description: str = "",
-    license: str = "",
+    **row: Any,
 ) -> dict[str, Any]:
     """Write what finding faces needs of a checkpoint: weights and config, in a file without code.
 
@@ -42,8 +36,7 @@ def publish(
         half: whether weights are stored as float16, half as large; they are float32 again in the
             detector that loads them.
         onnx: whether the detector is exported too.
-        results: the ``results.json`` of an evaluation of this model, for its figures and protocol.
-        config, description, license: for the row.
+        row: what else the index says of the model, such as ``license``.
 
     Returns:
         The row of an index, see :mod:`df2s2_d2.models.index`.
@@ -52,7 +45,7 @@ def publish(
         ImportError: if ``onnx`` is asked for and the package is not installed.
         OSError: if a file cannot be read or written.
         ValueError: if the checkpoint carries no config, is of another detector than that describes,
-            or holds weights beyond the range of float16; or if the results are no results.
+            or holds weights beyond the range of float16.
     """
     cfg = config_of(checkpoint)
     detector = build_model(without_training_parts(cfg)).eval()
@@ -61,7 +54,6 @@ def publish(
             f"{checkpoint} is a checkpoint of a {type(detector).__name__}, no FaceDetector"
         )
     load_trained(detector, checkpoint)
-    figures = _figures(results) if results else {"protocol": "", "ap": {}}
     weights = {key: x.cpu().contiguous() for key, x in detector.state_dict().items()}
     if half:
         weights = {key: _as_half(key, x, checkpoint) for key, x in weights.items()}
@@ -73,13 +65,7 @@ def publish(
     if onnx:
         files["onnx"] = folder / f"{name}.onnx"
         _export(detector, cfg, files["onnx"], name, half)
-    return {
-        "description": description,
-        "config": config,
-        "license": license,
-        **figures,
-        "files": {kind: _described(file) for kind, file in files.items()},
-    }
+    return {**row, "files": {kind: _described(file) for kind, file in files.items()}}
 
 
 def _as_half(name: str, tensor: Tensor, path: str) -> Tensor:
@@ -106,20 +92,6 @@ def _export(detector: FaceDetector, cfg: CfgNode, path: Path, name: str, half: b
     export_detector(detector, cfg, path, name)
     if half:
         store_weights_as_half(path)
-
-
-def _figures(results: Path) -> dict[str, Any]:
-    """Protocol and average precision as the evaluator of WIDER FACE wrote them."""
-    try:
-        document = json.loads(results.read_text(encoding="utf-8"))
-        figures: Mapping[str, float] = document["wider_face"]
-        ap = {key.removeprefix("AP_"): figures[key] for key in figures if key.startswith("AP_")}
-        protocol = read_protocol(results.parent / document["detections"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{results} is no results.json of WIDER FACE's evaluation: {error!r}"
-        ) from error
-    return {"protocol": protocol.describe() if protocol else "", "ap": ap}
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -192,6 +193,17 @@ def load_trained(model: nn.Module, path: str) -> None:
             f"({differences}): give the config that they were trained by"
         )
     model.load_state_dict(weights)
+
+
+def build_trained(cfg: CfgNode) -> nn.Module:
+    """The detector of a config, with the weights of its MODEL.WEIGHTS, ready to be used.
+
+    Raises:
+        ValueError: see :func:`load_trained`.
+    """
+    model = build_model(cfg).eval()
+    load_trained(model, cfg.MODEL.WEIGHTS)
+    return model
 
 
 def load_matching(model: nn.Module, path: str) -> str:

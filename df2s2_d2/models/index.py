@@ -151,10 +151,39 @@ def read_index(path: Path) -> dict[str, ModelEntry]:
     return {name: _entry(name, row, path) for name, row in rows.items()}
 
 
+def check_name(name: str) -> None:
+    """Check that a model may be called that.
+
+    Raises:
+        ValueError: if not; says what a name is.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r}: a name is made of a-z, 0-9 and single hyphens")
+
+
+def add_row(path: Path, name: str, row: Mapping[str, Any]) -> None:
+    """Write a row into an index, which is made if there is none; one of that name is replaced.
+
+    Args:
+        path: of the index.
+        name: of the model.
+        row: as it will stand there.
+
+    Raises:
+        OSError, ValueError: if there is something else, or the row is wrong.
+    """
+    rows = {}
+    if path.exists():
+        read_index(path)
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    _entry(name, row, path)
+    text = json.dumps({**rows, name: row}, indent=2, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
 def _entry(name: str, row: Any, path: Path) -> ModelEntry:
     try:
-        if not _NAME.fullmatch(name):
-            raise ValueError("a name is made of a-z, 0-9 and single hyphens")
+        check_name(name)
         files = {kind: _file(file, path.parent) for kind, file in row["files"].items()}
         if "weights" not in files:
             raise ValueError("'files' lacks 'weights'")
@@ -162,9 +191,7 @@ def _entry(name: str, row: Any, path: Path) -> ModelEntry:
             name=name,
             files=files,
             ap={setting: float(value) for setting, value in row.get("ap", {}).items()},
-            **{
-                key: str(row[key]) for key in ("description", "config", "license", "protocol")
-            },
+            **{key: str(row[key]) for key in ("description", "config", "license", "protocol")},
         )
     except KeyError as error:
         raise ValueError(f"{path}: the row {name!r} lacks {error}") from error

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch
-from detectron2.engine import default_argument_parser
 from detectron2.utils import comm
 from torch import distributed
 from torch import multiprocessing as mp
@@ -25,31 +24,14 @@ from df2s2_d2.training.process_place import (
 )
 from df2s2_d2.training.signals import STOP_SIGNALS, StopTraining, exit_code
 
-_PROGRAM = "train_net.py"  # whose command line this is
-
-_AUTOMATIC_URL = "auto"
+# On one machine any free port, so that two runs of it do not meet.
+AUTOMATIC_URL = "auto"
 
 # Within it, what the first process says of bad input, and its end, reach the launcher.
 _SECONDS_FOR_THE_FIRST = 10.0
 
 # Processes end together; one that has not when another has failed is ended, twice as late killed.
 _SECONDS_TO_END = 10.0
-
-
-def argument_parser(epilog: str) -> argparse.ArgumentParser:
-    """detectron2's options, and how long processes wait for each other."""
-    parser = default_argument_parser(epilog=epilog)
-    # On one machine a free port, so that two runs of it do not meet.
-    parser.set_defaults(dist_url=_AUTOMATIC_URL)
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=30,
-        metavar="MINUTES",
-        help="how long processes wait for each other, at the start, while one of them saves and "
-        "while it scores; default 30",
-    )
-    return parser
 
 
 def launch(
@@ -65,13 +47,14 @@ def launch(
 
     Args:
         main: defined at the top level of a module.
-        args: of :func:`argument_parser`.
+        args: detectron2's; ``timeout``, in minutes, for which processes wait for each other; and
+            ``program``, which stands before messages. ``dist_url`` "auto" is a free port.
         device_of: gives the device, ``MODEL.DEVICE``, of the arguments.
 
     Raises:
         SystemExit: bad input, told by one sentence; or the code of a process that has failed.
     """
-    with one_sentence_errors(is_first=rank_in_environment(os.environ) == "0"):
+    with one_sentence_errors(args.program, is_first=rank_in_environment(os.environ) == "0"):
         place = place_from_environment(os.environ, interactive=_is_interactive())
         if place is None:
             _check_machines(args)
@@ -93,12 +76,13 @@ def launch(
 
 
 @contextmanager
-def one_sentence_errors(is_first: bool | None = None) -> Iterator[None]:
+def one_sentence_errors(program: str, is_first: bool | None = None) -> Iterator[None]:
     """Bad input, an OSError or ValueError in any process, ends all of them with one sentence.
 
     It is printed once, whether one process has met it or all have.
 
     Args:
+        program: stands before the sentence.
         is_first: before processes have formed a group, whether this one is to print; None for
             processes of a group, which tell each other.
     """
@@ -106,7 +90,7 @@ def one_sentence_errors(is_first: bool | None = None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        problem = f"{_PROGRAM}: {error}"
+        problem = f"{program}: {error}"
     if is_first is None and comm.get_world_size() > 1:
         problem = next(filter(None, comm.all_gather(problem)), None)
         if problem is None:
@@ -140,7 +124,7 @@ def _check_machines(args: argparse.Namespace) -> None:
             f"--machine-rank is {args.machine_rank}, but with --num-machines {args.num_machines} "
             f"it is one of 0 to {args.num_machines - 1}"
         )
-    if args.num_machines > 1 and args.dist_url == _AUTOMATIC_URL:
+    if args.num_machines > 1 and args.dist_url == AUTOMATIC_URL:
         raise ValueError(
             "Several machines need --dist-url tcp://HOST:PORT, the same on all of them: the name "
             "of the machine of --machine-rank 0 and a free port of it"
@@ -178,7 +162,7 @@ def _check_device(device: str, several: bool) -> None:
 
 def _spawn(num_processes: int, main: Callable, args: argparse.Namespace, device: str) -> None:
     url = args.dist_url
-    if url == _AUTOMATIC_URL:
+    if url == AUTOMATIC_URL:
         url = f"tcp://127.0.0.1:{_free_port()}"
     context = mp.start_processes(
         _spawned, (num_processes, url, main, args, device), nprocs=num_processes, join=False
@@ -243,10 +227,10 @@ def _run_in_group(
 ) -> None:
     gpu = None
     if torch.device(device).type == "cuda":
-        with one_sentence_errors(is_first=place.rank == 0):
+        with one_sentence_errors(args.program, is_first=place.rank == 0):
             gpu = choose_gpu(place, torch.cuda.device_count())
         torch.cuda.set_device(gpu)
-    _meet(place, args.timeout, gpu)
+    _meet(place, args, gpu)
     try:
         main(args)
     except StopTraining:
@@ -297,7 +281,7 @@ def check_gpu_of_its_own(gpu: int) -> None:
         )
 
 
-def _meet(place: ProcessPlace, minutes: float, gpu: int | None) -> None:
+def _meet(place: ProcessPlace, args: argparse.Namespace, gpu: int | None) -> None:
     """Make the group of all processes, and detectron2's of those of each machine."""
     try:
         distributed.init_process_group(
@@ -305,16 +289,16 @@ def _meet(place: ProcessPlace, minutes: float, gpu: int | None) -> None:
             init_method=place.init_method,
             rank=place.rank,
             world_size=place.world_size,
-            timeout=timedelta(minutes=minutes),
+            timeout=timedelta(minutes=args.timeout),
         )
     except (RuntimeError, ValueError) as error:  # also of torch's stores
         sys.exit(
-            f"{_PROGRAM}: Process {place.rank} of {place.world_size} did not "
-            f"find the others at {place.init_method} within {minutes:g} minutes: "
+            f"{args.program}: Process {place.rank} of {place.world_size} did not "
+            f"find the others at {place.init_method} within {args.timeout:g} minutes: "
             f"{str(error).splitlines()[0]}"
         )
     if gpu is not None:
-        with one_sentence_errors():
+        with one_sentence_errors(args.program):
             check_gpu_of_its_own(gpu)
     comm.create_local_process_group(place.local_world_size)
     comm.synchronize()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analyze_anchors import add_image_sizes, load_records, main, to_table
+from analyze_anchors import main
 from PIL import Image
 
+from df2s2_d2.analysis.anchor_report import statistics_table
 from df2s2_d2.analysis.anchor_statistics import AnchorStatistics
+from df2s2_d2.analysis.annotated_images import add_image_sizes, load_records
 from tests.analysis.plain_anchors import CONFIG, PLAIN
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -65,7 +67,7 @@ def test_script_compares_configs(run_script, files, tmp_path):
 
 def test_table_leaves_out_sizes_without_faces():
     statistics = AnchorStatistics(1, np.array([16.0]), np.array([16.0]), np.array([1500]))
-    header, _, everything, size = to_table("name", statistics.summary()).splitlines()
+    header, _, everything, size = statistics_table("name", statistics.summary()).splitlines()
     assert header == "name: 1 images, anchor sizes 16"
     assert everything.split()[1:] == size.split()[1:]
     assert everything.split() == ["all", "1", "1500.00", *["0.0%"] * 4, "100.0%", "100.0%"]

@@ -17,7 +17,7 @@ from benchmarks.models import random_images
 from df2s2_d2.inference.export import export_detector
 from tests.tiny_detectors import calibrate, tiny_config, tiny_detector
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tools/detect_onnx.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "df2s2_d2/inference/detect_onnx.py"
 CONFIG = ["DF2S2/DF2S2_R50.yaml", "INPUT.FORMAT", "BGR"]
 CONFIG += ["INPUT.MIN_SIZE_TEST", 150, "INPUT.MAX_SIZE_TEST", 220]
 HEAVY = ("torch", "torchvision", "detectron2", "df2s2_d2", "cv2")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks.models import random_images
+from df2s2_d2.inference import export
 from tests.tiny_detectors import calibrate, tiny_config, tiny_detector
 
 CONFIG = ["DF2S2/DF2S2_R50.yaml", "INPUT.MIN_SIZE_TEST", 160, "TEST.AUG.ENABLED", True]
@@ -80,8 +81,8 @@ def test_a_file_that_finds_something_else_fails_the_check(run_script, files, tmp
         export_detector(detector, *arguments)
         detector.shot.head.box_deltas.bias.data -= 0.1
 
-    export_detector = export_model.export_detector
-    monkeypatch.setattr(export_model, "export_detector", export_another)
+    export_detector = export.export_detector
+    monkeypatch.setattr(export, "export_detector", export_another)
     (tmp_path / "text.jpg").write_text("no image")
     code, out, err = run_script(
         *("--weights", files / "model.pth", "--output", tmp_path / "faces.pt"),

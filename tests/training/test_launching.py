@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import argparse
 import os
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from df2s2_d2.cli import train
+from df2s2_d2.cli.program import build_parser
 from df2s2_d2.training import launching
-from df2s2_d2.training.launching import argument_parser, choose_gpu, launch, one_sentence_errors
+from df2s2_d2.training.launching import choose_gpu, launch, one_sentence_errors
 from df2s2_d2.training.process_place import ProcessPlace
 from tests.launcher_environments import SRUN, TORCHRUN, is_set_by_launchers
 
@@ -27,9 +30,13 @@ def seconds(monkeypatch) -> list[float]:
     return waited
 
 
+def parse(*arguments: str) -> argparse.Namespace:
+    return build_parser(train, "train_net.py").parse_args(arguments)
+
+
 def refusal(*arguments: str, device: str = "cpu") -> str:
     """What launch says before it gives up."""
-    args = argument_parser(epilog="").parse_args(list(arguments))
+    args = parse(*arguments)
     with pytest.raises(SystemExit) as caught:
         launch(unexpected_start, args, lambda _args: device)
     assert isinstance(caught.value.code, str), "a message, which makes the exit code 1"
@@ -50,7 +57,7 @@ def set_environment(monkeypatch, environ: dict[str, str]) -> None:
 def test_one_process_runs_here():
     started = []
     for number in ("0", "1"):  # detectron2's way to say "no GPU", and its default
-        args = argument_parser(epilog="").parse_args(["--num-gpus", number])
+        args = parse("--num-gpus", number)
         launch(started.append, args, lambda _args: "cpu")
         assert started.pop() is args
 
@@ -59,7 +66,7 @@ def test_only_process_of_torchrun_runs_here(monkeypatch):
     one = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     set_environment(monkeypatch, {**TORCHRUN, **one, "GROUP_RANK": "0"})
     started = []
-    launch(started.append, argument_parser(epilog="").parse_args([]), lambda _args: "cpu")
+    launch(started.append, parse(), lambda _args: "cpu")
     assert len(started) == 1
 
 
@@ -95,7 +102,7 @@ def test_bad_config_is_one_sentence():
         raise ValueError("Config a.yaml: no such key")
 
     with pytest.raises(SystemExit) as caught:
-        launch(unexpected_start, argument_parser(epilog="").parse_args([]), device_of)
+        launch(unexpected_start, parse(), device_of)
     assert caught.value.code == "train_net.py: Config a.yaml: no such key"
 
 
@@ -154,9 +161,9 @@ def test_gpu_of_two_processes(monkeypatch, others, shared):
 
 
 def test_only_bad_input_is_one_sentence():
-    with pytest.raises(KeyError), one_sentence_errors():
+    with pytest.raises(KeyError), one_sentence_errors("train_net.py"):
         raise KeyError("a bug, which needs its traceback")
-    with one_sentence_errors():
+    with one_sentence_errors("train_net.py"):
         pass
 
 
@@ -180,7 +187,7 @@ def test_sentence_of_several_processes_is_printed_once(monkeypatch, capsys, prob
     monkeypatch.setattr(launching.comm, "get_rank", lambda: own)
     monkeypatch.setattr(launching.comm, "all_gather", all_gather)
     monkeypatch.setattr(launching.distributed, "destroy_process_group", lambda: None)
-    with pytest.raises(SystemExit) as caught, one_sentence_errors():
+    with pytest.raises(SystemExit) as caught, one_sentence_errors("train_net.py"):
         if problems[own]:
             raise FileNotFoundError("a.jpg is missing")
     assert caught.value.code == 1

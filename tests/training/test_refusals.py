@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.engine import default_argument_parser
 
-import train_net
+from df2s2_d2.cli import train
+from df2s2_d2.cli.program import build_parser
+from df2s2_d2.training.run import setup
 from tests.small_runs import NARROW, SMALLEST_CONFIG
 from tests.training.watched_runs import watched_config, watched_run
 
@@ -24,7 +25,7 @@ def refusal(folder: Path, *arguments: str) -> str:
     flags = [argument for argument in arguments if argument.startswith("--")]
     overrides = [argument for argument in arguments if not argument.startswith("--")]
     with pytest.raises(SystemExit) as caught:
-        train_net.setup(default_argument_parser().parse_args([*flags, *fixed, *overrides]))
+        setup(build_parser(train, "train_net.py").parse_args([*flags, *fixed, *overrides]))
     assert re.fullmatch(r"train_net.py: [^\n]+", caught.value.code)
     return caught.value.code
 

@@ -70,6 +70,42 @@ def read_image_headers(
     return sizes
 
 
+def find_image_sizes(
+    folds_dir: str | os.PathLike,
+    images: Iterable[str],
+    sizes_file: str | os.PathLike | None = None,
+    image_dir: str | os.PathLike | None = None,
+) -> dict[str, tuple[int, int]]:
+    """Image sizes from a table or from image files, which may lie beside the folds.
+
+    Args:
+        folds_dir: FDDB-folds, beside which image_sizes.csv and originalPics/ are looked for if
+            neither of the others is given.
+        images: names of those whose sizes are needed.
+        sizes_file: see :func:`read_image_sizes`.
+        image_dir: see :func:`read_image_headers`.
+
+    Returns:
+        Image -> width and height in pixels.
+
+    Raises:
+        OSError, ValueError: if there are no sizes, or they cannot be read.
+    """
+    beside = Path(folds_dir).resolve().parent
+    if sizes_file:
+        return read_image_sizes(sizes_file)
+    if image_dir:
+        return read_image_headers(image_dir, images)
+    if (beside / "image_sizes.csv").is_file():
+        return read_image_sizes(beside / "image_sizes.csv")
+    if (beside / "originalPics").is_dir():
+        return read_image_headers(beside / "originalPics", images)
+    raise ValueError(
+        "image sizes are needed, as regions are cut off at the border of the image: give "
+        f"--images originalPics or --image-sizes CSV (neither is in {beside})"
+    )
+
+
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     """Width and height in the first frame header; None if there is none before the image data."""
     if file.read(2) != b"\xff\xd8":

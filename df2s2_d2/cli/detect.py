@@ -1,0 +1,64 @@
+"""Find the faces in images, videos and camera pictures.
+
+  df2s2 detect photos/ 'more/**/*.jpg' clip.mp4
+  df2s2 detect photos/ --output found/ --save json csv --no-pictures
+  df2s2 detect street.mp4 --output safe/ --blur
+  df2s2 detect photos/ --crops 0.3 --threshold 0.8
+  df2s2 detect --webcam 0 --show
+  df2s2 detect photos/ --weights model.pth
+  df2s2 detect photos/ --config-file CONFIG --opts MODEL.WEIGHTS model.pth
+
+Writes where they are, and the pictures with the faces framed (confidence as opacity), hidden, or
+cut out. What cannot be read is listed at the end and stops nothing; the exit code is then 1.
+Ctrl-C ends a run early and keeps what was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from df2s2_d2.inference.detector_options import DetectorOptions
+from df2s2_d2.inference.media.picture_options import PictureOptions
+from df2s2_d2.inference.media.result_options import ResultOptions
+from df2s2_d2.inference.media.source_options import SourceOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s (PATH ... | --webcam N) [options]"
+    for options in (SourceOptions, DetectorOptions, ResultOptions, PictureOptions):
+        options.add_arguments(parser)
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--weak-masks",
+        nargs="+",
+        default=[],
+        metavar="EVENT/IMAGE",
+        help="draw, for images of DATASETS.TRAIN, the masks that the segmentation branch learns "
+        "from, and what it predicts",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    detector = DetectorOptions.from_args(args)
+    sources = SourceOptions.from_args(args)
+    results = ResultOptions.from_args(args)
+    pictures = PictureOptions.from_args(args)
+    if not (sources or args.weak_masks):
+        raise argparse.ArgumentError(None, "give images or videos, or a camera by --webcam")
+
+    # OpenCV and its ffmpeg would write lines of their own about files that are reported here.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from df2s2_d2.inference.media.face_search import detector_config, search_faces
+
+    cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
+    exit_code = 0
+    if sources:
+        exit_code = search_faces(cfg, detector, sources, results, pictures)
+    if args.weak_masks:
+        from df2s2_d2.inference.trained_weights import build_trained
+        from df2s2_d2.visualization.training_mask_pictures import draw_training_masks
+
+        draw_training_masks(cfg, build_trained(cfg), args.weak_masks, results.folder)
+    return exit_code

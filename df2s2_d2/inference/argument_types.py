@@ -1,0 +1,26 @@
+"""Numbers on a command line, checked as they are read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+
+def number_up_to(limit: float) -> Callable[[str], float]:
+    """A parser's type: a number from 0 to ``limit``."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= limit:
+            raise argparse.ArgumentTypeError(f"expected a number from 0 to {limit}, found {text}")
+        return value
+
+    return number
+
+
+def positive_integer(text: str) -> int:
+    """A parser's type: a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+    return value

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Find faces by an ONNX file of `df2s2 export`.
+
+  pip install onnxruntime pillow
+  df2s2 detect-onnx faces.onnx photo.jpg ... --output found/
+  python detect_onnx.py faces.onnx photo.jpg ... --output found/
+
+The last line runs a copy of this file, anywhere: it needs neither PyTorch nor the package that the
+detector was trained with. A line is printed for every face: image, box (x1 y1 x2 y2 in pixels of
+the upright image) and score. Images are expected to have 8 bits a channel and no transparency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Loaded when they are used, so that the help is there at once.
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+class FaceDetector:
+    """An ONNX file with all that it says of itself.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ValueError: if it is something else, or absent.
+    """
+
+    def __init__(self, path: str):
+        import onnxruntime
+
+        try:
+            self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            metadata = self.session.get_modelmeta().custom_metadata_map
+            self.channel_order = metadata["channel_order"]
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
+            raise ValueError(f"{path} is no file of `df2s2 export`: {error}") from error
+        self.min_size = int(metadata["min_size_test"])
+        self.max_size = int(metadata["max_size_test"])
+
+    def __call__(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+        """Find the faces in an RGB image.
+
+        Returns:
+            Boxes (D, 4), XYXY in pixels of the image, and scores (D,), descending.
+        """
+        import numpy as np
+        from PIL import Image
+
+        resized = image.resize(self.resized(image.size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(resized)
+        if self.channel_order == "BGR":
+            pixels = pixels[:, :, ::-1]
+        images = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
+        # A batch of one; of images of one size, there may be more. image_index says in which of
+        # them a box is.
+        boxes, scores, image_index = self.session.run(
+            ["boxes", "scores", "image_index"], {"images": images}
+        )
+        scale = np.divide(image.size, resized.size, dtype=np.float32)
+        return boxes * np.tile(scale, 2), scores
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height that the detector wants to see an image of ``size`` in."""
+        if self.min_size == 0:
+            return size
+        scale = self.min_size / min(size)
+        if self.max_size:
+            scale = min(scale, self.max_size / max(size))
+        width, height = (max(1, int(side * scale + 0.5)) for side in size)
+        return width, height
+
+
+def draw(image: Image.Image, boxes: np.ndarray) -> None:
+    """Draw boxes (D, 4) into an image."""
+    from PIL import ImageDraw
+
+    painter = ImageDraw.Draw(image)
+    for box in boxes:
+        painter.rectangle(box.tolist(), outline=(0, 255, 0), width=max(1, min(image.size) // 300))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to a parser."""
+    parser.add_argument("model", metavar="FILE.onnx")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="for images with boxes drawn")
+    parser.add_argument("--threshold", type=float, default=0.5, help="lowest score (default 0.5)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find faces, and print them.
+
+    Returns:
+        The exit code, 1 if an image could not be read.
+
+    Raises:
+        ValueError: if the file is no model.
+    """
+    from PIL import Image, ImageOps
+
+    detector = FaceDetector(args.model)
+    failed = False
+    for number, path in enumerate(args.images, start=1):
+        try:
+            with Image.open(path) as file:
+                image = ImageOps.exif_transpose(file).convert("RGB")
+            boxes, scores = detector(image)
+        except Exception as error:  # whatever a file makes its decoder stumble over
+            print(f"{path}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        shown = scores > args.threshold
+        for box, score in zip(boxes[shown], scores[shown], strict=True):
+            print(path, *(f"{value:.1f}" for value in box), f"{score:.3f}")
+        if args.output:
+            args.output.mkdir(parents=True, exist_ok=True)
+            draw(image, boxes[shown])
+            image.save(args.output / f"{number}_{path.stem}.png")
+    return int(failed)
+
+
+def main() -> None:
+    """Run the command line of this file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    try:
+        sys.exit(run(parser.parse_args()))
+    except ValueError as error:
+        parser.exit(1, f"{parser.prog}: {' '.join(str(error).split())}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A search for faces as a command makes it: from its options to what it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import cv2
+import numpy as np
+from detectron2.config import CfgNode
+from tqdm import tqdm
+
+from df2s2_d2.hardware import usable_device
+from df2s2_d2.inference.checkpoint_config import named_config
+from df2s2_d2.inference.detector_options import DetectorOptions
+from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.picture_options import PictureOptions
+from df2s2_d2.inference.media.pictures import Pictures
+from df2s2_d2.inference.media.result_files import ResultFiles
+from df2s2_d2.inference.media.result_options import ResultOptions
+from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.media.sources import as_utf8, camera_source, check_output, find_sources
+from df2s2_d2.inference.media.video_recorder import can_copy_sound
+from df2s2_d2.inference.predictor import Predictor
+from df2s2_d2.inference.trained_weights import check_weights_file
+
+
+def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
+    """The config of a detector, which gives out all faces that any threshold asks for.
+
+    Args:
+        options: name the detector.
+        lowest_score: the lowest threshold.
+
+    Raises:
+        OSError, ValueError: if the config or the weights are missing or wrong.
+    """
+    cfg = named_config(options.weights, options.config_file, options.overrides)
+    if not cfg.MODEL.WEIGHTS:
+        raise ValueError("no trained model is given: add --weights FILE")
+    check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
+    cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
+    detector = cfg.MODEL.FACE_DETECTOR
+    detector.SCORE_THRESH_TEST = min(detector.SCORE_THRESH_TEST, lowest_score)
+    return cfg
+
+
+def search_faces(
+    cfg: CfgNode,
+    detector_options: DetectorOptions,
+    source_options: SourceOptions,
+    result_options: ResultOptions,
+    picture_options: PictureOptions,
+) -> int:
+    """Look for faces in all sources, and print what came of it.
+
+    Args:
+        cfg: of :func:`detector_config`.
+        detector_options, source_options, result_options, picture_options: of the command.
+
+    Returns:
+        The exit code: 0, 1 after failures, or 130 if the run was interrupted.
+
+    Raises:
+        OSError, ValueError: if nothing can be done, or the results cannot be written any more.
+    """
+    output = result_options.folder
+    sources = find_sources(source_options.inputs, output)
+    if source_options.camera is not None:
+        sources.append(camera_source(source_options.camera))
+    if picture_options.is_written:
+        check_output(sources, output)
+    num_images = sum(not source.is_video for source in sources)
+    if num_images < len(sources) and picture_options.is_written and not can_copy_sound():
+        print("Videos are written without sound; with ffmpeg installed they keep it")
+
+    predictor = Predictor(
+        cfg,
+        batch_size=detector_options.batch_size,
+        precision=detector_options.precision,
+        image_format="RGB",
+    )
+    started = time.monotonic()
+    results = ResultFiles(**asdict(result_options))
+    finding = FaceFinding(
+        predictor,
+        results,
+        Pictures(output, **asdict(picture_options)),
+        follow=functools.partial(follow, is_shown=picture_options.is_shown),
+        batch_size=detector_options.batch_size,
+    )
+    is_interrupted = False
+    try:
+        with _sigterm_interrupts(), results:
+            finding.run(sources)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:  # Whatever ended the run, it says how far it came.
+        looked_at = [f"{finding.num_images:,} of {num_images:,} images"] if num_images else []
+        looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
+        print(
+            f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
+            f"{finding.num_shown:,} faces with a score above {picture_options.threshold:g}, "
+            f"{results.num_faces:,} candidates above {result_options.score_threshold:g}, "
+            f"in {time.monotonic() - started:.0f} s -> {as_utf8(output)}"
+        )
+        for failure in finding.failures:
+            print(failure, file=sys.stderr)
+    return 130 if is_interrupted else int(bool(finding.failures))
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """A run that a scheduler ends keeps what it found, as after Ctrl-C."""
+    # Handlers belong to the main thread; in another one signals are left alone.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def follow(
+    pictures: Iterable[np.ndarray | None],
+    *,
+    name: str,
+    unit: str,
+    total: int | None,
+    is_shown: bool,
+) -> bool:
+    """Draw a progress bar, and show the pictures if that is wanted; False once q is pressed."""
+    for picture in tqdm(pictures, name, total, unit=unit, disable=None):
+        if is_shown and picture is not None:
+            cv2.imshow("faces (q stops)", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            if cv2.waitKey(1) & 0xFF == ord("q"):
+                return False
+    return True

@@ -1,0 +1,1 @@
+"""Installing what this package needs and pip does not find."""

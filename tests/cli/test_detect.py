@@ -1,0 +1,125 @@
+"""Options of ``df2s2 detect``; its runs are tested through demo.py, which is the same."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from df2s2_d2.cli import detect
+from df2s2_d2.cli.program import build_parser, main
+from df2s2_d2.inference import detector_options
+from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
+from df2s2_d2.inference.fast_path import PRECISIONS
+from df2s2_d2.inference.media import picture_options, privacy, result_files, result_options
+from df2s2_d2.inference.media.picture_options import PictureOptions
+from df2s2_d2.inference.media.result_options import ResultOptions
+from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.models import local_file
+
+
+def parse(*words: str) -> SimpleNamespace:
+    """The options of a command line, by what they are about."""
+    args = build_parser(detect, "df2s2 detect").parse_intermixed_args(words)
+    return SimpleNamespace(
+        detector=DetectorOptions.from_args(args),
+        sources=SourceOptions.from_args(args),
+        results=ResultOptions.from_args(args),
+        pictures=PictureOptions.from_args(args),
+    )
+
+
+def test_inputs_stand_anywhere_and_overrides_come_last():
+    command = (
+        "a --config-file c.yaml --output o b --threshold 0.3 --input c d --opts MODEL.WEIGHTS w"
+    )
+    options = parse(*command.split())
+    assert options.sources == SourceOptions(["a", "b", "c", "d"], None)
+    assert options.detector.config_file == "c.yaml"
+    assert options.detector.overrides == ["MODEL.WEIGHTS", "w"]
+    assert options.results.folder == Path("o")
+    assert options.pictures.threshold == 0.3
+
+
+def test_defaults_are_the_shipped_model_and_a_folder_below_this_one():
+    options = parse("a")
+    assert options.detector.weights == DEFAULT_MODEL
+    assert Path(local_file(DEFAULT_MODEL)).is_file()
+    assert options.results == ResultOptions(Path("found"), ["json"], 0.01, None)
+    assert parse("a", "--weights", "w.pth").detector.weights == "w.pth"
+    # A config may name its weights itself.
+    assert parse("a", "--config-file", "c.yaml").detector.weights is None
+
+
+def test_faces_are_shown_above_a_half_and_hidden_above_less():
+    for words, threshold, boxes in (
+        ([], 0.5, True),
+        (["--blur"], 0.2, False),
+        (["--blur", "fill", "--boxes"], 0.2, True),
+        (["--blur", "--threshold", "0.4"], 0.4, False),
+    ):
+        options = parse("a", *words)
+        assert (options.pictures.threshold, options.pictures.draws_boxes) == (threshold, boxes)
+        assert options.results.score_threshold == 0.01
+
+
+def test_margin_of_crops_and_style_may_be_left_out():
+    plain = parse("a").pictures
+    assert (plain.crop_margin, plain.hide) == (None, None)
+    assert parse("a", "--crops").pictures.crop_margin == 0.3
+    assert parse("a", "--crops", "0").pictures.crop_margin == 0
+    assert parse("a", "--blur").pictures.hide == "pixelate"
+    assert parse("a", "--save").results.formats == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "give images or videos, or a camera by --webcam"),
+        ("a --blur --crops", "--crops writes the very faces that --blur hides"),
+        ("a --blur --no-pictures", "--blur changes pictures"),
+        ("a --threshold 50", "expected a number from 0 to 1, found 50"),
+        ("a --batch-size 0", "expected a number of at least 1, found 0"),
+        ("a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
+        ("--webcam 0 --show", "--show needs a display, and there is none"),
+    ],
+)
+def test_wishes_that_contradict_are_refused(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        main(["detect", *words.split()])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_choices_are_those_of_what_they_configure():
+    """They are named twice, as what they configure takes long to load."""
+    assert tuple(result_options.FORMATS) == result_files.FORMATS
+    assert picture_options.HIDING_STYLES == privacy.STYLES
+    assert detector_options.PRECISIONS == ("auto", *PRECISIONS)
+
+
+def test_examples_in_the_help_are_understood():
+    lines = [line for line in detect.__doc__.splitlines() if line.startswith("  df2s2 detect")]
+    assert len(lines) > 5
+    for line in lines:
+        words = [word for word in shlex.split(line)[2:] if word != "--show"]
+        assert parse(*words).sources
+
+
+def test_faces_are_found_with_nothing_but_a_path(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 48), "gray").save("photo.png")
+    assert main(["detect", "photo.png"]) == 0
+    assert capsys.readouterr().out.strip().endswith("-> found")
+    (record,) = json.loads(Path("found/detections.json").read_text())
+    assert (record["file"], record["width"], record["height"]) == ("photo.png", 64, 48)
+    assert Path("found/photo.png").is_file()
