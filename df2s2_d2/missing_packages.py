@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 _DETECTRON2 = (
-    "detectron2 is not on the package index under its own name: `df2s2 install-detectron2` "
-    "installs it, after torch and torchvision"
+    "it is not on the package index under its own name; run pip install 'df2s2_d2[detect]', then "
+    "df2s2 install-detectron2"
 )
 # Package -> the extra of this one that installs it.
 _EXTRAS = {
@@ -21,7 +21,7 @@ def with_remedy(error: ModuleNotFoundError) -> ModuleNotFoundError:
     if package == "detectron2":
         remedy = _DETECTRON2
     elif package in _EXTRAS:
-        remedy = f"it comes with pip install 'df2s2_d2[{_EXTRAS[package]}]'"
+        remedy = f"run pip install 'df2s2_d2[{_EXTRAS[package]}]'"
     else:
         return error
     return ModuleNotFoundError(

@@ -19,7 +19,7 @@ def without(monkeypatch, package: str) -> None:
 
 @pytest.mark.parametrize(
     ("package", "remedy"),
-    [("detectron2", "`df2s2 install-detectron2`"), ("torch", "pip install 'df2s2_d2[detect]'")],
+    [("detectron2", "df2s2 install-detectron2"), ("torch", "pip install 'df2s2_d2[detect]'")],
 )
 def test_python_users_are_told(monkeypatch, package, remedy):
     without(monkeypatch, package)
