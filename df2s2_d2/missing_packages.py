@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 _DETECTRON2 = (
-    "it is not on the package index under its own name; run pip install 'df2s2_d2[detect]' and "
-    "then df2s2 install-detectron2"
+    "it is not on the package index under its own name; run pip install 'df2s2_d2[detect]', then "
+    "df2s2 install-detectron2"
 )
 # Package -> the extra of this one that installs it.
 _EXTRAS = {
-    **dict.fromkeys(
-        ("torch", "torchvision", "fvcore", "iopath", "PIL", "safetensors", "tqdm"), "detect"
-    ),
+    **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
+    "safetensors": "detect",
     **dict.fromkeys(("onnx", "onnxruntime"), "export"),
     "timm": "timm",
     "tensorboard": "train",

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 
@@ -68,6 +69,8 @@ def run(command: Command, program: str, arguments: Sequence[str] | None, before_
     """
     parser = build_parser(command, program)
     args = _parse(parser, arguments)
+    # fvcore uses a part of torch that is deprecated: nothing that a user could act on.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     try:
         code = command.run(args)
         sys.stdout.flush()

@@ -52,7 +52,7 @@ def run(site, tmp_path):
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(site)},
         )
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
     return run
@@ -103,6 +103,7 @@ def test_evaluation_needs_no_torch(run):
     assert run("-c", code) == "False\n"
 
 
+@pytest.mark.filterwarnings("ignore:pkg_resources is deprecated")
 def test_detectron2_can_name_its_own_models():
     """What the extra 'detect' holds setuptools back for."""
     from detectron2 import model_zoo
