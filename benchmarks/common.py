@@ -8,6 +8,7 @@ import ctypes
 import json
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,18 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """What is measured, with "-dirty" where it differs from that commit; None outside of Git."""
+    command = ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"]
+    command += ["--exclude=*", "--abbrev=40"]  # the full hash, whatever tags there are
+    try:
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _processor_name() -> str:

@@ -31,6 +31,7 @@ PAGES = {
         "targets_and_losses_cpu.json": "Targets and losses on a CPU",
         "input_pipeline.json": "Input pipeline on a CPU",
         "evaluation.json": "Evaluation on a CPU",
+        "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
     },
     FOLDER.parent / "MODEL_ZOO.md": {
@@ -51,6 +52,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
+        "detectors": _detectors_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -191,6 +193,52 @@ def _input_pipeline_table(results: list[dict[str, Any]]) -> str:
         rows[-1] += [_number(row["stages_ms"][stage]) for stage in stages]
         rows[-1] += [_number(row["gpus_fed"])]
     return _table(header, rows)
+
+
+def _detectors_table(results: dict[str, Any]) -> str:
+    networks = [
+        [row["detector"], _number(row["parameters"] / 1e6), _number(row["macs"] / 1e9)]
+        + ([_number(row["bytes"] / 1e6), f"`{row['sha256'][:12]}`"] if row["sha256"] else ["", ""])
+        for row in results["networks"]
+    ]
+    figures: dict[tuple[str, str], dict[str, str]] = {}
+    for row in results["accuracy"]:
+        aps = (row[f"AP_{setting}"] for setting in ("easy", "medium", "hard"))
+        by_scales = figures.setdefault((row["detector"], row["engine"]), {})
+        by_scales[row["scales"]] = " / ".join(f"{ap:.3f}" for ap in aps)
+    protocol = results["accuracy"][0]["protocol"]
+    scales = list(next(iter(figures.values())))
+    bases = list(dict.fromkeys(base for row in results["speed"] for base in row["times"]))
+    small, fastest, speed = results["networks"][0]["detector"], {}, []
+    for row in results["speed"]:
+        setting = (*row["size"], row["threads"])
+        if row["detector"] == small:
+            fastest[setting] = min(row, fastest.get(setting, row), key=lambda x: x["median_ms"])
+        speed.append([" x ".join(map(str, row["size"])), row["threads"], row["detector"]])
+        speed[-1] += [row["engine"], _number(row["median_ms"])]
+        speed[-1] += [_number(row["times"].get(base)) for base in bases]
+        speed[-1] += [f"{row['noise']:.1%}"]
+    return "\n\n".join(
+        (
+            _table(["network", "M parameters", "GMAC", "MB", "sha256"], networks),
+            f"Easy / Medium / Hard AP on {results['accuracy'][0]['images']} photographs, "
+            f"score > {protocol['score_threshold']}, NMS {protocol['nms_threshold']}, "
+            f"{protocol['max_detections']} boxes, {protocol['merge']}:",
+            _table(
+                ["network", "engine", *scales],
+                [[*names, *(row[s] for s in scales)] for names, row in figures.items()],
+            ),
+            f"Fastest engine of {small}: "
+            f"{', '.join(sorted({row['engine'] for row in fastest.values()}))}; load of the "
+            f"machine before the timing: {results['load_before_timing']:.1f}",
+            _table(
+                ["image", "threads", "network", "engine", "median ms"]
+                + [f"x {base}" for base in bases]
+                + ["noise"],
+                speed,
+            ),
+        )
+    )
 
 
 def _short_training_table(results: dict[str, Any]) -> str:
