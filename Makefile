@@ -30,10 +30,11 @@ help: ## List the targets
 	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
 
 venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 6 GB)
-	@echo "Ready. Next: 'make demo' trains and tests a small face detector; 'make test' runs the tests."
+	@echo "Ready. Find faces: $(BIN)/df2s2 detect photos/ (your own folder; results in found/)."
+	@echo "'make demo' shows that, then trains and tests a small detector; 'make test' runs the tests."
 	@echo "To type commands yourself: source $(BIN)/activate; df2s2 --help lists them"
 
-demo: $(STAMP) ## Train and test a small detector on drawn faces, on CPU or GPU (CONFIG=FILE for another)
+demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn ones, (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some of them)

@@ -47,11 +47,12 @@ from benchmarks.wider_face_photographs import Photographs, spread
 from df2s2_d2.evaluation import evaluate_wider_face
 from df2s2_d2.evaluation.evaluators.base import to_rows
 from df2s2_d2.modeling import DenseDetectorWithTTA
-from df2s2_d2.modeling.image_scales import image_scales
+from df2s2_d2.modeling.multi_scale.image_scales import image_scales
+from df2s2_d2.models import local_file
 from df2s2_d2.training import protocol_of
 
 ROOT = Path(__file__).resolve().parent.parent
-WEIGHTS = ROOT / "df2s2_d2/models/faces_small.pth"
+WEIGHTS = Path(local_file("faces-small"))
 REFERENCE = ROOT / "configs/DF2S2/DF2S2_R50.yaml"
 # Sizes in which photographs are looked at, as in TEST.AUG.SCALES.
 SCALES = {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Draw a data set, train on it, evaluate and show the results: the project in one command.
+"""Find faces in photographs; then draw a data set, train on it, evaluate and show the results.
 
     python tools/run_demo.py --config-file configs/DF2S2/small/demo_R18.yaml --output output/demo
 
-Everything lands in the output folder: the data, the trained model, a table of AP, loss curves,
-precision-recall curves, and pictures with the faces found.
+Everything lands in the output folder: the photographs with their faces framed, the drawn data, the
+model trained on it, a table of AP, loss curves, precision-recall curves, and pictures with the faces
+found.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def report(output: Path) -> None:
     for setting, faces in counts["faces"].items():
         print(f"  {setting:<8} {faces:>6}  {results['wider_face'][f'AP_{setting}']:.3f}")
     print(
-        f"\nIn {output}/: report.html, losses.png, faces/, weak_masks/, "
+        f"\nIn {output}/: photographs/, report.html, losses.png, faces/, weak_masks/, "
         f"{EVALUATION}/precision_recall.png"
     )
 
@@ -71,16 +72,20 @@ def main() -> None:
     output = args.output.resolve()
     data = output / "data"
     try:
-        print("1/4 Drawing the data set", flush=True)
+        print("1/5 Finding faces in photographs by faces-small", flush=True)
+        photographs = ["--input", ROOT / "docs/photographs", "--output", output / "photographs"]
+        run_script("demo.py", "--weights", "faces-small", *photographs, data=data)
+
+        print("2/5 Drawing the data set", flush=True)
         draw_dataset(data)
 
-        print("2/4 Training", flush=True)
+        print("3/5 Training", flush=True)
         started = time.perf_counter()
         overrides = ["OUTPUT_DIR", output, "MODEL.BOTTOM_UP.WEIGHTS", ""]
         run_script("train_net.py", "--config-file", args.config_file, *overrides, data=data)
         minutes = (time.perf_counter() - started) / 60
 
-        print("3/4 Drawing the faces found", flush=True)
+        print("4/5 Drawing the faces found", flush=True)
         trained = ["--weights", output / "model_final.pth"]
         pictures = sorted((data / "wider_face/WIDER_val/images").rglob("*.jpg"))
         chosen = pictures[:: max(1, len(pictures) // PICTURES)][:PICTURES]
@@ -91,7 +96,7 @@ def main() -> None:
         masks = ["--weak-masks", name, "--output", output / "weak_masks"]
         run_script("demo.py", *trained, *masks, data=data)
 
-        print("4/4 Reporting", flush=True)
+        print("5/5 Reporting", flush=True)
         explained = ["--images", data / "wider_face/WIDER_val/images", "--name", "this run"]
         explained += ["--output", output / "report.html"]
         run_script(
