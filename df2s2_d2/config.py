@@ -280,6 +280,8 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
 
 
 def _add_solver_config(cfg: CN) -> None:
+    # "SGD", or "AdamW", of which SOLVER.MOMENTUM is the first beta.
+    cfg.SOLVER.OPTIMIZER = "SGD"
     # With SOLVER.AMP.ENABLED: "float16" (losses are scaled), "bfloat16", or "" = float16 on GPUs
     # and bfloat16 on processors that are faster in it than in float32.
     cfg.SOLVER.AMP.PRECISION = ""

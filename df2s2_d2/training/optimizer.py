@@ -1,4 +1,4 @@
-"""SGD in one pass over the weights, of which a device can leave out a step by itself."""
+"""Optimizers in one pass over the weights, of which a device can leave out a step by itself."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from detectron2.config import CfgNode
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import Tensor, nn
 
+from df2s2_d2.training.model_checks import check_names
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that SOLVER.OPTIMIZER names.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    check_names({"SOLVER.OPTIMIZER": (cfg.SOLVER.OPTIMIZER, OPTIMIZERS)})
+    return OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
+
 
 def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """detectron2's SGD for the same keys below SOLVER, gradient clipping among them, but fused."""
     solver = cfg.SOLVER
-    parameters = get_default_optimizer_params(
-        model,
-        base_lr=solver.BASE_LR,
-        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
-        bias_lr_factor=solver.BIAS_LR_FACTOR,
-        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-    )
     optimizer = torch.optim.SGD(
-        parameters,
+        _parameter_groups(cfg, model),
         lr=solver.BASE_LR,
         momentum=solver.MOMENTUM,
         nesterov=solver.NESTEROV,
@@ -33,6 +38,37 @@ def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
             for parameter in group["params"]:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+def build_adamw(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW for the keys of :func:`build_sgd`; SOLVER.MOMENTUM is its first beta.
+
+    Its steps do not grow with the gradient. So one rate suits losses of any scale, and layers that
+    little of the gradient reaches.
+    """
+    solver = cfg.SOLVER
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(cfg, model),
+        lr=solver.BASE_LR,
+        betas=(solver.MOMENTUM, 0.999),
+        weight_decay=solver.WEIGHT_DECAY,
+        fused=True,
+    )
+    return maybe_add_gradient_clipping(cfg, optimizer)
+
+
+OPTIMIZERS = {"SGD": build_sgd, "AdamW": build_adamw}
+
+
+def _parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict]:
+    solver = cfg.SOLVER
+    return get_default_optimizer_params(
+        model,
+        base_lr=solver.BASE_LR,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+    )
 
 
 def step_unless(optimizer: torch.optim.Optimizer, is_bad: Tensor) -> None:

@@ -29,13 +29,14 @@ def check_start(cfg: CfgNode, model: nn.Module, resume: bool) -> None:
 
     Raises:
         OSError, ValueError: if a file is not there, cannot be read, is a pickle, holds another
-            detector, or the run in OUTPUT_DIR is beyond SOLVER.MAX_ITER.
+            detector, or the run in OUTPUT_DIR is beyond SOLVER.MAX_ITER or of another optimizer.
     """
     path = newest_checkpoint(cfg.OUTPUT_DIR) if resume else ""
     if path:
         checkpoint = read_checkpoint(path)
         check_fit(model, weights_in(checkpoint, path), path)
         check_length(cfg, steps_done(checkpoint["trainer"], cfg))
+        check_optimizer(cfg, checkpoint["trainer"])
         return
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
     check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
@@ -69,6 +70,26 @@ def check_length(cfg: CfgNode, steps: int) -> None:
             f"The run in {cfg.OUTPUT_DIR} has done {steps} iterations, but SOLVER.MAX_ITER is "
             f"{cfg.SOLVER.MAX_ITER}: there is nothing to train; raise it, or name another "
             "OUTPUT_DIR"
+        )
+
+
+def check_optimizer(cfg: CfgNode, state: dict[str, Any]) -> None:
+    """Check that a run goes on with the optimizer that it was started with.
+
+    Args:
+        cfg: of the run that goes on.
+        state: of the trainer, as :meth:`Trainer.state_dict` gives it.
+
+    Raises:
+        ValueError: if the moments of one would be taken for those of the other.
+    """
+    group = state["_trainer"]["optimizer"]["param_groups"][0]
+    before = "AdamW" if "betas" in group else "SGD"
+    if before != cfg.SOLVER.OPTIMIZER:
+        raise ValueError(
+            f"The run in {cfg.OUTPUT_DIR} was trained by {before}, but SOLVER.OPTIMIZER is "
+            f"{cfg.SOLVER.OPTIMIZER}: resume it with SOLVER.OPTIMIZER {before}, or start anew from "
+            "its weights by MODEL.WEIGHTS"
         )
 
 

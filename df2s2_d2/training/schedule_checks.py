@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer
-from detectron2.solver import build_lr_scheduler, build_optimizer
+from detectron2.solver import build_lr_scheduler
 from torch import nn
 
 from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.training.optimizer import build_optimizer
 from df2s2_d2.training.step import check_parts
 
 _SCHEDULES = ("WarmupCosineLR", "WarmupMultiStepLR", "WarmupStepWithFixedGammaLR")

@@ -31,13 +31,14 @@ from df2s2_d2.training.checkpoints import RunCheckpointer
 from df2s2_d2.training.distribution import distribute
 from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.metrics_file import MetricsWriter
-from df2s2_d2.training.optimizer import build_sgd
+from df2s2_d2.training.optimizer import build_optimizer
 from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
 from df2s2_d2.training.protocol import protocol_of
 from df2s2_d2.training.reproducible_steps import ReproducibleSteps
 from df2s2_d2.training.resume import (
     adapt_optimizer_state,
     check_length,
+    check_optimizer,
     name_parameters,
     set_step,
     steps_done,
@@ -99,6 +100,7 @@ class Trainer(DefaultTrainer):
         """Go on where a run stopped, by the schedule, rates and decays of this one's config."""
         steps = steps_done(state, self.cfg)
         check_length(self.cfg, steps)
+        check_optimizer(self.cfg, state)
         inner = state["_trainer"]
         inner = inner | {"optimizer": adapt_optimizer_state(self.optimizer, inner["optimizer"])}
         state = state | {"iteration": steps - 1, "_trainer": inner}
@@ -154,7 +156,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        optimizer = build_sgd(cfg, model)
+        optimizer = build_optimizer(cfg, model)
         name_parameters(optimizer, model)
         return optimizer
 

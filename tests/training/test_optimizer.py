@@ -7,16 +7,33 @@ import math
 
 import pytest
 import torch
-from detectron2.solver import build_optimizer
+from detectron2.solver.build import (
+    build_optimizer,
+    get_default_optimizer_params,
+    maybe_add_gradient_clipping,
+)
 
-from df2s2_d2.training.optimizer import build_sgd, step_unless
+from df2s2_d2.training.optimizer import build_adamw, build_sgd, step_unless
 from df2s2_d2.training.resume import adapt_optimizer_state, name_parameters
 from tests.tiny_detectors import tiny_config
 from tests.training.single_steps import assert_same_weights, weights
 
 
+def build_plain_adamw(cfg, model):
+    rate = cfg.SOLVER.BASE_LR
+    groups = get_default_optimizer_params(
+        model, base_lr=rate, bias_lr_factor=2.0, weight_decay_bias=0.0, weight_decay_norm=0.0
+    )
+    decay = cfg.SOLVER.WEIGHT_DECAY
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay, foreach=False)
+    return maybe_add_gradient_clipping(cfg, optimizer)
+
+
 @pytest.mark.parametrize("clip", ["", "value", "norm"])
-def test_fused_steps_are_those_of_detectron2(clip):
+@pytest.mark.parametrize(
+    ("build", "build_plain"), [(build_sgd, build_optimizer), (build_adamw, build_plain_adamw)]
+)
+def test_fused_steps_are_those_of_detectron2_and_torch(build, build_plain, clip):
     cfg = tiny_config()
     if clip:
         clipping = cfg.SOLVER.CLIP_GRADIENTS
@@ -24,7 +41,7 @@ def test_fused_steps_are_those_of_detectron2(clip):
     cfg.SOLVER.WEIGHT_DECAY_BIAS, cfg.SOLVER.BIAS_LR_FACTOR = 0.0, 2.0
     models = [torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)) for _ in "ab"]
     models[1].load_state_dict(models[0].state_dict())
-    optimizers = [build_sgd(cfg, models[0]), build_optimizer(cfg, models[1])]
+    optimizers = [build(cfg, models[0]), build_plain(cfg, models[1])]
     inputs = torch.rand(5, 4)
     for _ in range(3):
         for model, optimizer in zip(models, optimizers, strict=True):
@@ -36,18 +53,20 @@ def test_fused_steps_are_those_of_detectron2(clip):
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_step_that_is_left_out_changes_nothing(fused):
+@pytest.mark.parametrize(
+    "build",
+    [build_sgd, build_adamw, lambda cfg, model: torch.optim.SGD(model.parameters(), lr=0.1)],
+    ids=["SGD", "AdamW", "not fused"],
+)
+def test_a_step_that_is_left_out_changes_nothing(build):
     model = torch.nn.Linear(4, 3)
-    optimizer = build_sgd(tiny_config(), model)
-    if not fused:
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = build(tiny_config(), model)
     before = weights(model)
     model(torch.full((1, 4), math.inf)).sum().backward()
     step_unless(optimizer, torch.tensor(True))
     assert_same_weights(model, before)
     for state in optimizer.state.values():
-        assert not state["momentum_buffer"].any()
+        assert not any(moment.any() for moment in state.values())
 
 
 def test_states_of_other_kernels_are_loaded_without_them():

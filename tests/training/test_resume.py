@@ -164,3 +164,17 @@ def test_a_run_that_is_beyond_its_end_is_refused(tmp_path):
         check_start(short, build_untrained(short), resume=True)
     with pytest.raises(ValueError, match=words):
         Trainer(short).resume_or_load(resume=True)
+
+
+def test_a_run_goes_on_with_its_own_optimizer_alone(tmp_path):
+    overrides = {"SOLVER__OPTIMIZER": "AdamW", "SOLVER__MAX_ITER": 3}
+    _, undisturbed = watched_run(watched_config(tmp_path / "a", **overrides))
+    watched_run(watched_config(tmp_path / "b", **overrides), stop_at=2)
+    other = watched_config(tmp_path / "b")
+    words = "was trained by AdamW, but SOLVER.OPTIMIZER is SGD: resume it with SOLVER.OPTIMIZER A"
+    with pytest.raises(ValueError, match=words):
+        check_start(other, build_untrained(other), resume=True)
+    with pytest.raises(ValueError, match=words):
+        Trainer(other).resume_or_load(resume=True)
+    _, resumed = watched_run(watched_config(tmp_path / "b", **overrides))
+    assert resumed == {2: undisturbed[2]}

@@ -39,6 +39,7 @@ def test_batches_that_processes_share_equally_pass(batch_size, reference, num_pr
         ),
         ({"CHECKPOINT_PERIOD": 0}, 1, "SOLVER.CHECKPOINT_PERIOD is 0"),
         ({"WARMUP_ITERS": -1}, 1, "SOLVER.WARMUP_ITERS is -1"),
+        ({"OPTIMIZER": "Adam"}, 1, "SOLVER.OPTIMIZER is 'Adam' .is it AdamW.*: .* AdamW, SGD"),
         ({"BASE_LR": -0.1}, 1, "keys below SOLVER .*learning rate"),
         ({"STEPS": (3, 2)}, 1, "keys below SOLVER"),
         ({"LR_SCHEDULER_NAME": "WarmupCosineLR", "BASE_LR_END": 9.0}, 1, "keys below SOLVER"),
