@@ -3,8 +3,8 @@
 
     python tools/run_demo.py --config-file configs/DF2S2/small/demo_R18.yaml --output output/demo
 
-Everything lands in the output folder: the photographs with their faces framed, the drawn data, the
-model trained on it, a table of AP, loss curves, precision-recall curves, and pictures with the faces
+Everything lands in the output folder: the photographs with their faces framed, the drawn data, a
+model trained on it, a table of AP, loss curves, precision-recall curves, and pictures with faces
 found.
 """
 
