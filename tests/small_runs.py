@@ -33,6 +33,8 @@ SMALLEST = {
     "SOLVER.STEPS": (),
     "SOLVER.MAX_ITER": 4,
     "SOLVER.AMP.ENABLED": False,
+    "SOLVER.OPTIMIZER": "SGD",
+    "SOLVER.CLIP_GRADIENTS.ENABLED": False,
     "SEED": 1,
 }
 

@@ -311,3 +311,19 @@ def test_df2s2_has_ffp_one_tower_masks_and_crops():
     assert (type(crop.aug), crop.prob) == (RandomSquareCrop, 1.0)
     names = [type(augmentation).__name__ for augmentation in others]
     assert names == ["Resize", "RandomFlip", "PhotometricDistortion"]
+
+
+def test_the_shot_that_detects_leads_the_training_of_a_small_dsfd():
+    """Else its backbone learns for a shot that is thrown away, and the other one hardly learns."""
+    cfg = load("DSFD/small/demo_R18.yaml")
+    torch.manual_seed(0)
+    model = build_model(cfg).train()
+    faces = scenes.random_faces(np.random.default_rng(0), 12, (256, 256), sides=(8, 60))
+    losses = model([make_input(256, 256, faces.tolist())])
+    parameters = list(model.backbone.bottom_up.network.parameters())
+    norms = {}
+    for is_first in (True, False):
+        chosen = [loss for name, loss in losses.items() if name.endswith("first_shot") == is_first]
+        gradients = torch.autograd.grad(sum(chosen), parameters, retain_graph=True)
+        norms[is_first] = torch.nn.utils.get_total_norm(gradients)
+    assert norms[False] > 2 * norms[True]
