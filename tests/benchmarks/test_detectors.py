@@ -103,9 +103,9 @@ def test_the_small_detector_is_compared_with_yunet(yunet_file, shared_data, tmp_
     document = json.loads(output.read_text(encoding="utf-8"))
     assert document["environment"]["commit"]
     results = document["results"]
-    assert [row["detector"] for row in results["networks"]] == ["faces_small", "YuNet", "demo_R18"]
+    assert [row["detector"] for row in results["networks"]] == ["faces-small", "YuNet", "demo_R18"]
     assert [len(row["sha256"] or "") for row in results["networks"]] == [64, 64, 0]
-    names = [("faces_small", "ONNX Runtime"), ("faces_small", "PyTorch, fast path")]
+    names = [("faces-small", "ONNX Runtime"), ("faces-small", "PyTorch, fast path")]
     names += [("YuNet", "ONNX Runtime"), ("YuNet", "OpenCV")]
     accuracy = results["accuracy"]
     for scales in detectors.SCALES:
@@ -118,7 +118,7 @@ def test_the_small_detector_is_compared_with_yunet(yunet_file, shared_data, tmp_
     assert [row["protocol"]["scales"] for row in accuracy[8:9]] == [
         ["x1 (faces > 16 px)", "x2 (faces < 64 px)"]
     ]
-    plain = ("faces_small", "PyTorch")
+    plain = ("faces-small", "PyTorch")
     large = [("demo_R18", "PyTorch"), ("demo_R18", "PyTorch, fast path")]
     speed = results["speed"]
     assert [(row["detector"], row["engine"]) for row in speed] == [
@@ -141,7 +141,7 @@ def test_the_small_detector_is_compared_with_yunet(yunet_file, shared_data, tmp_
     )
     table = make_table.to_markdown(document)
     assert "Easy / Medium / Hard AP on 3 photographs" in table
-    assert "Fastest engine of faces_small: " in table
+    assert "Fastest engine of faces-small: " in table
 
 
 def test_other_files_are_refused_in_one_sentence(tmp_path, sample_dataset):

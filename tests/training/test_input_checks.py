@@ -68,7 +68,8 @@ def test_a_training_that_goes_on_needs_no_weights_to_start_from(config, tmp_path
     cfg = config(MODEL__BOTTOM_UP__WEIGHTS=absent, MODEL__WEIGHTS=absent, OUTPUT_DIR=str(tmp_path))
     with pytest.raises(FileNotFoundError, match="MODEL.WEIGHTS"):
         check_inputs(cfg, resume=True)
-    checkpoint = {"model": build_untrained(cfg).state_dict(), "trainer": {"iteration": 2}}
+    state = {"iteration": 2, "_trainer": {"optimizer": {"param_groups": [{"momentum": 0.9}]}}}
+    checkpoint = {"model": build_untrained(cfg).state_dict(), "trainer": state}
     torch.save(checkpoint, tmp_path / "model_0000002.pth")
     (tmp_path / "last_checkpoint").write_text("model_0000002.pth")
     check_inputs(cfg, resume=True)
