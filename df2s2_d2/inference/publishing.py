@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 from safetensors.torch import save
 from torch import Tensor
 
 from df2s2_d2.inference.checkpoint_config import config_of
-from df2s2_d2.inference.trained_weights import CONFIG_KEY, load_trained, without_training_parts
+from df2s2_d2.inference.export import export_detector, load_exportable
+from df2s2_d2.inference.export.half_weights import store_weights_as_half
+from df2s2_d2.inference.trained_weights import CONFIG_KEY
 from df2s2_d2.modeling import FaceDetector
 
 
@@ -48,13 +49,12 @@ def publish(
             or holds weights beyond the range of float16.
     """
     cfg = config_of(checkpoint)
-    detector = build_model(without_training_parts(cfg)).eval()
+    detector, exported_cfg = load_exportable(checkpoint, config_file=None, overrides=[])
     if not isinstance(detector, FaceDetector):
         raise ValueError(
             f"{checkpoint} is a checkpoint of a {type(detector).__name__}, no FaceDetector"
         )
-    load_trained(detector, checkpoint)
-    weights = {key: x.cpu().contiguous() for key, x in detector.state_dict().items()}
+    weights = {key: x.contiguous() for key, x in detector.state_dict().items()}
     if half:
         weights = {key: _as_half(key, x, checkpoint) for key, x in weights.items()}
 
@@ -64,7 +64,9 @@ def publish(
     files = {"weights": path}
     if onnx:
         files["onnx"] = folder / f"{name}.onnx"
-        _export(detector, cfg, files["onnx"], name, half)
+        export_detector(detector, exported_cfg, files["onnx"], name)
+        if half:
+            store_weights_as_half(files["onnx"])
     return {**row, "files": {kind: _described(file) for kind, file in files.items()}}
 
 
@@ -83,15 +85,6 @@ def _portable(cfg: CfgNode) -> CfgNode:
     cfg.defrost()
     cfg.MODEL.WEIGHTS = cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
     return cfg
-
-
-def _export(detector: FaceDetector, cfg: CfgNode, path: Path, name: str, half: bool) -> None:
-    from df2s2_d2.inference.export import export_detector
-    from df2s2_d2.inference.export.half_weights import store_weights_as_half
-
-    export_detector(detector, cfg, path, name)
-    if half:
-        store_weights_as_half(path)
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def checkpoint(tmp_path):
     cfg = tiny_config(*CONFIG)
     cfg.MODEL.BOTTOM_UP.WEIGHTS = "of/this/machine.pth"
     model = build_model(cfg).state_dict()
+    cfg.MODEL.DEVICE = "cuda"  # It need not be published where it was trained.
     path = tmp_path / "model_final.pth"
     torch.save({"model": model, "config": cfg.dump(), "optimizer": model, "iteration": 7}, path)
     return str(path)
