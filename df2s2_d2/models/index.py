@@ -142,13 +142,7 @@ def read_index(path: Path) -> dict[str, ModelEntry]:
     Raises:
         OSError, ValueError: names file, row and what is wrong.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no index of models: {error}") from error
-    if not isinstance(rows, dict):
-        raise ValueError(f"{path} is no index of models: expected an object of rows by name")
-    return {name: _entry(name, row, path) for name, row in rows.items()}
+    return _entries(_rows(path), path)
 
 
 def check_name(name: str) -> None:
@@ -172,13 +166,24 @@ def add_row(path: Path, name: str, row: Mapping[str, Any]) -> None:
     Raises:
         OSError, ValueError: if there is something else, or the row is wrong.
     """
-    rows = {}
-    if path.exists():
-        read_index(path)
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    _entry(name, row, path)
-    text = json.dumps({**rows, name: row}, indent=2, ensure_ascii=False)
+    rows = {**(_rows(path) if path.exists() else {}), name: row}
+    _entries(rows, path)
+    text = json.dumps(rows, indent=2, ensure_ascii=False)
     path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no index of models: {error}") from error
+    if not isinstance(rows, dict):
+        raise ValueError(f"{path} is no index of models: expected an object of rows by name")
+    return rows
+
+
+def _entries(rows: Mapping[str, Any], path: Path) -> dict[str, ModelEntry]:
+    return {name: _entry(name, row, path) for name, row in rows.items()}
 
 
 def _entry(name: str, row: Any, path: Path) -> ModelEntry:
