@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from df2s2_d2.cli.evaluation_arguments import add_json, write_json
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -36,13 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="turn boxes into ellipses by a regressor fitted on the other folds",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw both curves (.png, .pdf)")
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write the figures as JSON to FILE, or print them instead of the table",
-    )
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,8 +58,7 @@ def run(args: argparse.Namespace) -> None:
     result = fddb.evaluate_fddb(detections, folds, sizes)
     protocol = read_protocol(args.detections)
     text = results_to_json({"fddb": result.rates()}, result.counts(), protocol, regions=regions)
-    if args.json not in (None, "-"):
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+    write_json(args, text)
     if args.plot:
         # Here, since matplotlib takes longer to import than most of this work.
         from df2s2_d2.evaluation.fddb.roc_plot import plot_roc

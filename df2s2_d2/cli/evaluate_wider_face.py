@@ -10,25 +10,13 @@ them.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from df2s2_d2.cli.evaluation_arguments import add_json, add_wider_face_files, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "detections",
-        type=Path,
-        help="folder of <event>/<image>.txt, a zip archive of one, or COCO's results as .json",
-    )
-    parser.add_argument(
-        "ground_truth", type=Path, help="folder of the official wider_*_val.mat files"
-    )
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write the figures as JSON to FILE, or print them instead of the table",
-    )
+    add_wider_face_files(parser)
+    add_json(parser)
     parser.add_argument(
         "--coco", action="store_true", help="also COCO's AP of the faces of Hard (some seconds)"
     )
@@ -48,6 +36,5 @@ def run(args: argparse.Namespace) -> None:
     coco = coco_average_precision(detections, ground_truth) if args.coco else {}
     figures = {"wider_face": result.ap, **({"coco": coco} if coco else {})}
     text = results_to_json(figures, result.counts(), protocol)
-    if args.json not in (None, "-"):
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+    write_json(args, text)
     print(text if args.json == "-" else result_table(result, coco, protocol))

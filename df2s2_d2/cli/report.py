@@ -12,19 +12,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from df2s2_d2.cli.evaluation_arguments import add_wider_face_files
+
 # Those of the ground truth, and evaluation.report.ALL_FACES.
 SETTINGS = ("easy", "medium", "hard", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "detections",
-        type=Path,
-        help="folder of <event>/<image>.txt, a zip archive of one, or COCO's results as .json",
-    )
-    parser.add_argument(
-        "ground_truth", type=Path, help="folder of the official wider_*_val.mat files"
-    )
+    add_wider_face_files(parser)
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER", help="<event>/<image>.jpg, for contact sheets"
     )

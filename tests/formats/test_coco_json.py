@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from df2s2_d2.formats.coco_json import read_images
+from tests.formats.annotation_texts import COCO_IMAGES as IMAGES
 
-IMAGES = [
-    {"id": 7, "file_name": "x/b.jpg"},
-    {"id": 3, "file_name": "a.png", "height": 5, "width": 6},
-]
 BOX = [1, 2, 3, 4]
 
 

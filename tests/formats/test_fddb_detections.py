@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from df2s2_d2.formats.fddb_detections import read_detections, write_detections
+from tests.formats.damaged_archives import damage
 
 TEXT = "a/b/img_1\n2\n1 2 3 4 0.5\n1.5 -2 3.25 4e2 0.25\na/b/img_2\n0\na/c/img_1\n1\n9 9 9 9 1\n"
 ROWS = {
@@ -120,9 +121,7 @@ def test_damaged_archive_is_named(tmp_path):
     path = tmp_path / "d.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fold-01-out.txt", TEXT * 50)
-    data = bytearray(path.read_bytes())
-    data[60] ^= 0xFF  # inside the compressed text
-    path.write_bytes(data)
+    damage(path)
     with pytest.raises(ValueError, match=r"d\.zip is damaged"):
         read_detections(path)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from df2s2_d2.formats.wider_face_detections import read_event_files, write_detections
+from tests.formats.damaged_archives import damage
 
 ROWS = [[1.0, 2.0, 3.0, 4.0, 0.5], [1.5, -2.0, 3.25, 4e2, 0.25]]
 TEXT = "i\n2\n1 2 3 4 0.5\n1.5 -2 3.25 4e2 0.25\n"
@@ -124,9 +125,7 @@ def test_paths_that_hold_no_detections(tmp_path):
 
 def test_damaged_archive_is_named(tmp_path):
     path = zip_files(tmp_path / "d.zip", {"e/i.txt": TEXT * 50})
-    data = bytearray(path.read_bytes())
-    data[60] ^= 0xFF  # inside the compressed text
-    path.write_bytes(data)
+    damage(path)
     with pytest.raises(ValueError, match=r"d\.zip is damaged"):
         read_event_files(path)
 

@@ -6,11 +6,7 @@ import pytest
 from detectron2.structures import BoxMode
 
 from df2s2_d2.data.datasets import load_coco_boxes
-
-IMAGES = [
-    {"id": 7, "file_name": "x/b.jpg"},
-    {"id": 3, "file_name": "a.png", "height": 5, "width": 6},
-]
+from tests.formats.annotation_texts import COCO_IMAGES as IMAGES
 
 
 @pytest.fixture

@@ -4,20 +4,7 @@ import pytest
 from detectron2.structures import BoxMode
 
 from df2s2_d2.data.datasets import load_wider_face
-
-TEXT = """\
-0--Parade/a.jpg
-3
-10 20 30 40 2 1 0 0 1 0
-1 2 0 5 0 0 0 0 0 0
--3 4 8.5 9 0 0 1 1 2 1
-1--Handshaking/b b.jpg
-0
-0 0 0 0 0 0 0 0 0 0
-1--Handshaking/c.jpg
-1
-7 8 -9 10 0 0 0 0 0 0
-"""
+from tests.formats.annotation_texts import WIDER_FACE_TEXT as TEXT
 
 
 def test_dataset_dicts_drop_boxes_without_area_and_mark_invalid_ones(tmp_path, caplog):
