@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,13 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     return saved
+
+
+def pytest_sessionfinish() -> None:
+    """Forget the tensors that data loading workers have sent while torch can still let go of them.
+
+    torch keeps a reference to each, and the interpreter takes torch apart first.
+    """
+    reductions = sys.modules.get("torch.multiprocessing.reductions")
+    if reductions is not None:
+        reductions.shared_cache.clear()
