@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+# Tests that run side by side have a core each. Libraries read this once, when they are loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
