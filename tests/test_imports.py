@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "df2s2_d2"
 
 FORMATS = sorted(PACKAGE.glob("formats/**/*.py"))
+IMAGES = sorted(PACKAGE.glob("images/**/*.py"))
 # Scored without torch: everything in evaluation/ but what plugs it into detectron2.
 LIGHT_EVALUATION = sorted(
     set(PACKAGE.glob("evaluation/**/*.py")) - set(PACKAGE.glob("evaluation/evaluators/*.py"))
@@ -73,10 +74,14 @@ def test_imports_are_found_in_every_form():
 # Part of the package -> the others that it may import.
 MAY_IMPORT = {
     "formats": set(),
+    "images": set(),
     "evaluation": {"formats"},
-    "data": {"formats"},
+    "data": {"formats", "images"},
     "modeling": set(),
-    "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
+    "inference": {
+        *("config", "data", "formats", "hardware", "images", "missing_packages", "modeling"),
+        *("models", "visualization"),
+    },
     "models": set(),
 }
 
@@ -104,13 +109,14 @@ def test_package_knows_nothing_of_scripts_and_tests():
     ("files", "libraries", "own"),
     [
         (FORMATS, {"numpy", "scipy"}, ("df2s2_d2.formats.",)),
+        (IMAGES, {"numpy", "PIL"}, ("df2s2_d2.images.",)),
         (
             LIGHT_EVALUATION,
             {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"},
             ("df2s2_d2.formats.", "df2s2_d2.evaluation."),
         ),
     ],
-    ids=["formats", "evaluation"],
+    ids=["formats", "images", "evaluation"],
 )
 def test_what_needs_no_torch_needs_numerical_libraries_only(files, libraries, own):
     assert len(files) > 3
@@ -135,7 +141,9 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("files", [FORMATS, LIGHT_EVALUATION], ids=["formats", "evaluation"])
+@pytest.mark.parametrize(
+    "files", [FORMATS, IMAGES, LIGHT_EVALUATION], ids=["formats", "images", "evaluation"]
+)
 def test_importing_what_needs_no_torch_leaves_it_and_detectron2_alone(files):
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     names = ", ".join(name.removesuffix(".__init__") for name in modules)

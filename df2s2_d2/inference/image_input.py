@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from df2s2_d2.data.image_reading import high_byte, on_white, read_image
+from df2s2_d2.data.image_reading import read_image
+from df2s2_d2.images.decoding import high_byte, on_white
 
 ImageLike: TypeAlias = str | os.PathLike | np.ndarray | Tensor
 
