@@ -103,7 +103,7 @@ def test_package_knows_nothing_of_scripts_and_tests():
 @pytest.mark.parametrize(
     ("files", "libraries", "own"),
     [
-        (FORMATS, {"numpy", "scipy"}, ("df2s2_d2.formats.",)),
+        (FORMATS, {"numpy", "scipy", "PIL", "yaml"}, ("df2s2_d2.formats.",)),
         (
             LIGHT_EVALUATION,
             {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"},
