@@ -9,10 +9,7 @@ from detectron2.utils.file_io import PathManager
 from PIL import Image
 
 from df2s2_d2.data.errors import ImageSizeError
-from df2s2_d2.images.orientation import exif_orientation
-
-# EXIF orientations of a camera held on its side.
-_SIDEWAYS = (5, 6, 7, 8)
+from df2s2_d2.formats.image_header import upright_size
 
 
 def read_image_size(file_name: str | os.PathLike) -> tuple[int, int]:
@@ -23,12 +20,6 @@ def read_image_size(file_name: str | os.PathLike) -> tuple[int, int]:
     """
     with PathManager.open(os.fspath(file_name), "rb") as file:
         return upright_size(Image.open(file))
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width after EXIF rotation of an image that need not be decoded yet."""
-    width, height = image.size
-    return (width, height) if exif_orientation(image) in _SIDEWAYS else (height, width)
 
 
 def check_image_size(record: dict[str, Any], size: tuple[int, int]) -> None:

@@ -11,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from df2s2_d2.formats.image_header import exif_orientation
 from df2s2_d2.images.errors import BrokenImageError, ImageError, MissingImageError
-from df2s2_d2.images.orientation import exif_orientation
 
 # Pillow warns of images from 89 million pixels on, which photographs of today reach, and refuses
 # twice as many. A filter set around each call would be shared by all threads, and make warnings
