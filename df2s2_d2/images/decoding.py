@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from df2s2_d2.formats.image_header import exif_orientation
-from df2s2_d2.images.errors import BrokenImageError, ImageError, MissingImageError
+from df2s2_d2.images.errors import BrokenImageError, ImageError, MissingImageError, one_line
 
 # Pillow warns of images from 89 million pixels on, which photographs of today reach, and refuses
 # twice as many. A filter set around each call would be shared by all threads, and make warnings
@@ -102,7 +102,7 @@ def reason(error: Exception) -> str:
     """What a decoder's error says of the image."""
     if isinstance(error, UnidentifiedImageError):
         return "it is in no format that Pillow knows"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _to_eight_bit_colours(image: Image.Image) -> Image.Image:

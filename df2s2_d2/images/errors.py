@@ -31,3 +31,8 @@ class MissingImageError(ImageError, FileNotFoundError):
 
 class BrokenImageError(ImageError):
     """A file was read, but holds no image that can be decoded."""
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error on one line, or its kind if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
