@@ -152,6 +152,17 @@ def test_importing_what_needs_no_torch_leaves_it_and_detectron2_alone(files):
     assert run_python(code) == "[]"
 
 
+def test_finding_faces_by_onnx_leaves_torch_and_detectron2_alone():
+    code = """
+import sys
+import df2s2_d2
+from df2s2_d2 import Faces, OnnxPredictor
+assert set(df2s2_d2.__all__) <= set(dir(df2s2_d2)) and "Predictor" in df2s2_d2.__all__
+print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if m in sys.modules])
+"""
+    assert run_python(code) == "[]"
+
+
 def test_importing_the_config_registers_models_and_data_sets():
     code = """
 from df2s2_d2 import add_df2s2_config

@@ -76,15 +76,12 @@ class Faces:
         object.__setattr__(self, "image_size", (int(height), int(width)))
 
     @classmethod
-    def from_instances(cls, instances: Instances, face_class: int = 0) -> Faces:
-        """The faces among detectron2's detections.
+    def from_instances(cls, instances: Instances) -> Faces:
+        """detectron2's detections, all of which are taken for faces.
 
         Args:
-            instances: with ``pred_boxes``, ``scores`` and, unless all are faces, ``pred_classes``.
-            face_class: number of the class that is the face; others are left out.
+            instances: with ``pred_boxes`` and ``scores``, as a Predictor gives them.
         """
-        if instances.has("pred_classes"):
-            instances = instances[instances.pred_classes == face_class]
         boxes, scores = instances.pred_boxes.tensor, instances.scores
         return cls(
             boxes.detach().cpu().numpy(), scores.detach().cpu().numpy(), instances.image_size

@@ -58,6 +58,11 @@ def as_image(image: ImageLike, array_format: str, image_format: str) -> np.ndarr
         ValueError: if anything else is not an image; says what is expected.
     """
     if isinstance(image, (str, os.PathLike)):
+        if os.fspath(image).startswith(("http://", "https://")):
+            raise ValueError(
+                f"expected a path, found the address {image}: nothing is downloaded here; give the "
+                "bytes that lie there"
+            )
         return read_file(image, image_format)
     if isinstance(image, Image.Image):
         return _shown(image, image_format)
