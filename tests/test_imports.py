@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "df2s2_d2"
 
 FORMATS = sorted(PACKAGE.glob("formats/**/*.py"))
+IMAGES = sorted(PACKAGE.glob("images/**/*.py"))
 # Scored without torch: everything in evaluation/ but what plugs it into detectron2.
 LIGHT_EVALUATION = sorted(
     set(PACKAGE.glob("evaluation/**/*.py")) - set(PACKAGE.glob("evaluation/evaluators/*.py"))
@@ -73,10 +74,14 @@ def test_imports_are_found_in_every_form():
 # Part of the package -> the others that it may import.
 MAY_IMPORT = {
     "formats": set(),
+    "images": {"formats"},
     "evaluation": {"formats"},
-    "data": {"formats"},
+    "data": {"formats", "images"},
     "modeling": set(),
-    "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
+    "inference": {
+        *("config", "data", "formats", "hardware", "images", "missing_packages", "modeling"),
+        *("models", "visualization"),
+    },
     "models": set(),
 }
 
@@ -103,17 +108,18 @@ def test_package_knows_nothing_of_scripts_and_tests():
 @pytest.mark.parametrize(
     ("files", "libraries", "own"),
     [
-        (FORMATS, {"numpy", "scipy"}, ("df2s2_d2.formats.",)),
+        (FORMATS, {"numpy", "scipy", "PIL", "yaml"}, ("df2s2_d2.formats.",)),
+        (IMAGES, {"numpy", "PIL"}, ("df2s2_d2.formats.", "df2s2_d2.images.")),
         (
             LIGHT_EVALUATION,
             {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"},
             ("df2s2_d2.formats.", "df2s2_d2.evaluation."),
         ),
     ],
-    ids=["formats", "evaluation"],
+    ids=["formats", "images", "evaluation"],
 )
 def test_what_needs_no_torch_needs_numerical_libraries_only(files, libraries, own):
-    assert len(files) > 3
+    assert len(files) > 2
     allowed = libraries | sys.stdlib_module_names
     for path in files:
         for name in imports_of(path):
@@ -135,12 +141,25 @@ def run_python(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("files", [FORMATS, LIGHT_EVALUATION], ids=["formats", "evaluation"])
+@pytest.mark.parametrize(
+    "files", [FORMATS, IMAGES, LIGHT_EVALUATION], ids=["formats", "images", "evaluation"]
+)
 def test_importing_what_needs_no_torch_leaves_it_and_detectron2_alone(files):
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     names = ", ".join(name.removesuffix(".__init__") for name in modules)
     heavy = ["torch", "torchvision", "detectron2", "fvcore"]
     code = f"import sys, {names}; print([m for m in {heavy} if m in sys.modules])"
+    assert run_python(code) == "[]"
+
+
+def test_finding_faces_by_onnx_leaves_torch_and_detectron2_alone():
+    code = """
+import sys
+import df2s2_d2
+from df2s2_d2 import Faces, OnnxPredictor
+assert set(df2s2_d2.__all__) <= set(dir(df2s2_d2)) and "Predictor" in df2s2_d2.__all__
+print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if m in sys.modules])
+"""
     assert run_python(code) == "[]"
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from PIL import ExifTags, Image
 
 from df2s2_d2.data.datasets import load_coco_boxes, load_wider_face
+from df2s2_d2.formats.image_header import read_image_size
+from df2s2_d2.formats.image_size_table import read_image_sizes
 
 
 def load_annotated_images(
@@ -75,18 +75,14 @@ def add_image_sizes(records: list[dict[str, Any]], sizes_file: str | None) -> No
     Raises:
         OSError, ValueError: if a size is nowhere to be found; names the image.
     """
-    sizes = _read_sizes(sizes_file) if sizes_file else {}
+    sizes = read_image_sizes(sizes_file) if sizes_file else {}
     for record in records:
         if "height" in record and "width" in record:
             continue
         if record["image_id"] in sizes:
             width, height = sizes[record["image_id"]]
         elif Path(record["file_name"]).is_file():
-            with Image.open(record["file_name"]) as image:
-                width, height = image.size
-                # Orientations from 5 on lie on their side, and are turned when they are read.
-                if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
-                    width, height = height, width
+            height, width = read_image_size(record["file_name"])
         else:
             raise ValueError(
                 f"The size of {record['image_id']} is not known: {record['file_name']} does not "
@@ -94,21 +90,3 @@ def add_image_sizes(records: list[dict[str, Any]], sizes_file: str | None) -> No
                 "--images FOLDER, or --image-sizes CSV with the columns image, width and height."
             )
         record.update(width=width, height=height)
-
-
-def _read_sizes(sizes_file: str) -> dict[str, tuple[int, int]]:
-    sizes = {}
-    with open(sizes_file, encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            try:
-                width, height = int(row["width"]), int(row["height"])
-                if min(width, height) <= 0:
-                    raise ValueError
-                sizes[str(Path(row["image"]).with_suffix(""))] = (width, height)
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    f"{sizes_file}, line {rows.line_num}: expected the columns image, width and "
-                    f"height, sizes in pixels; found {list(row.values())}."
-                ) from None
-    return sizes

@@ -1,39 +1,21 @@
-"""Errors of data that stay one sentence on their way out of a data loader's worker.
-
-torch raises a worker's error again in the main process, as the same class, but with the worker's
-traceback in its message. These classes take the traceback out again.
-"""
+"""Errors of data that stay one sentence on their way out of a data loader's worker."""
 
 from __future__ import annotations
 
 from detectron2.data.detection_utils import SizeMismatchError
 
+from df2s2_d2.images.errors import BrokenImageError, ImageError, MissingImageError, OneSentence
 
-class _OneSentence(Exception):
-    def __init__(self, message: object) -> None:
-        super().__init__(_without_traceback(str(message)))
-
-
-def _without_traceback(message: str) -> str:
-    if message.startswith("Caught ") and "\nOriginal Traceback" in message:
-        # The traceback's last line: the class, a colon, and the sentence.
-        message = message.rstrip().rpartition("\n")[2].partition(": ")[2]
-    return " ".join(message.split())
+__all__ = [
+    "AnnotationError",
+    "BrokenImageError",
+    "ImageError",
+    "ImageSizeError",
+    "MissingImageError",
+]
 
 
-class ImageError(_OneSentence, OSError):
-    """An image cannot be read; the message names it."""
-
-
-class MissingImageError(ImageError, FileNotFoundError):
-    """There is no file of that name."""
-
-
-class BrokenImageError(ImageError):
-    """A file was read, but holds no image that can be decoded."""
-
-
-class AnnotationError(_OneSentence, ValueError):
+class AnnotationError(OneSentence, ValueError):
     """What a data set says of an image is missing or wrong; the message names the image."""
 
 

@@ -12,8 +12,8 @@ from detectron2.utils.file_io import PathManager
 from PIL import Image
 from torch.nn import functional as F
 
-from df2s2_d2.data.image_reading import naming_image, upright
-from df2s2_d2.data.image_size import exif_orientation, upright_size
+from df2s2_d2.formats.image_header import exif_orientation, upright_size
+from df2s2_d2.images.decoding import naming_image, upright
 
 # Formats that can be decoded at a half, a quarter and an eighth of their size.
 _SCALABLE_FORMATS = ("JPEG", "MPO")

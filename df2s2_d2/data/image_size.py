@@ -6,12 +6,10 @@ import os
 from typing import Any
 
 from detectron2.utils.file_io import PathManager
-from PIL import ExifTags, Image
+from PIL import Image
 
 from df2s2_d2.data.errors import ImageSizeError
-
-# EXIF orientations of a camera held on its side.
-_SIDEWAYS = (5, 6, 7, 8)
+from df2s2_d2.formats.image_header import upright_size
 
 
 def read_image_size(file_name: str | os.PathLike) -> tuple[int, int]:
@@ -22,21 +20,6 @@ def read_image_size(file_name: str | os.PathLike) -> tuple[int, int]:
     """
     with PathManager.open(os.fspath(file_name), "rb") as file:
         return upright_size(Image.open(file))
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width after EXIF rotation of an image that need not be decoded yet."""
-    width, height = image.size
-    return (width, height) if exif_orientation(image) in _SIDEWAYS else (height, width)
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """1 to 8, as EXIF counts; 1 = upright, also where the block is broken or says nonsense."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # of many types, on broken EXIF blocks; pixels are read without them
-        return 1
-    return orientation if orientation in range(1, 9) else 1
 
 
 def check_image_size(record: dict[str, Any], size: tuple[int, int]) -> None:

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import io
 import os
-from typing import TypeAlias
+import sys
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from df2s2_d2.data.image_reading import high_byte, on_white, read_image
+from df2s2_d2.images.decoding import (
+    as_pixels,
+    decode_image,
+    high_byte,
+    naming_image,
+    on_white,
+    reason,
+)
 
-ImageLike: TypeAlias = str | os.PathLike | np.ndarray | Tensor
+# Images are read where ONNX Runtime looks for faces, without torch.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Encoded: TypeAlias = bytes | bytearray | memoryview | BinaryIO
+ImageLike: TypeAlias = Union[
+    str, os.PathLike, np.ndarray, Image.Image, bytes, bytearray, memoryview, BinaryIO, "Tensor"
+]
+
+
+def is_image(value: object) -> bool:
+    """Whether a value is of a type that is one image, not several."""
+    return (
+        isinstance(value, (str, os.PathLike, np.ndarray, Image.Image))
+        or _is_encoded(value)
+        or _is_tensor(value)
+    )
 
 
 def as_image(image: ImageLike, array_format: str, image_format: str) -> np.ndarray:
     """Read or convert an image.
 
     Args:
-        image: path of an image file; or an array (H, W), (H, W, 1), (H, W, 3) or, with opacity
-            last, (H, W, 4); or a tensor (1, H, W) or (3, H, W). Pixels are uint8, uint16
-            (scaled to 8 bits), or other numbers from 0 to 255, which are rounded.
+        image: path of an image file; its bytes, or a binary file that is open; one of Pillow's; an
+            array (H, W), (H, W, 1), (H, W, 3) or, with opacity last, (H, W, 4); or a tensor
+            (1, H, W) or (3, H, W). Files and Pillow's images are turned upright by their EXIF
+            orientation. Pixels are uint8, uint16 (scaled to 8 bits), or other numbers from 0 to
+            255, which are rounded.
         array_format: order of the channels of arrays and tensors, "BGR" or "RGB".
         image_format: order of the channels that is wanted.
 
@@ -29,17 +55,87 @@ def as_image(image: ImageLike, array_format: str, image_format: str) -> np.ndarr
 
     Raises:
         OSError: if a file cannot be read; names it.
-        ValueError: if an array or a tensor is not an image; says what is expected.
+        ValueError: if anything else is not an image; says what is expected.
     """
     if isinstance(image, (str, os.PathLike)):
-        return read_image(image, image_format)
+        if os.fspath(image).startswith(("http://", "https://")):
+            raise ValueError(
+                f"expected a path, found the address {image}: nothing is downloaded here; give the "
+                "bytes that lie there"
+            )
+        return read_file(image, image_format)
+    if isinstance(image, Image.Image):
+        return _shown(image, image_format)
+    if _is_encoded(image):
+        return _decoded(image, image_format)
     pixels = _three_channels(_eight_bit(_channels_last(image)))
     return pixels if array_format == image_format else pixels[:, :, ::-1]
 
 
+def read_file(path: str | os.PathLike, image_format: str) -> np.ndarray:
+    """Read an image file upright, see :func:`~df2s2_d2.images.decoding.as_pixels`.
+
+    Args:
+        path: of a file; addresses with ``://`` are opened by detectron2's PathManager.
+        image_format: order of the channels, "BGR" or "RGB".
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: if the image cannot be read; names it.
+    """
+    with naming_image(path), _open(path) as file:
+        return decode_image(file, image_format)
+
+
+def _open(path: str | os.PathLike) -> BinaryIO:
+    if "://" not in os.fspath(path):
+        return open(path, "rb")
+    from detectron2.utils.file_io import PathManager
+
+    return PathManager.open(os.fspath(path), "rb")
+
+
+def _is_encoded(value: object) -> bool:
+    # Files of any make, such as a web server's, have no class in common.
+    return isinstance(value, (bytes, bytearray, memoryview)) or (
+        callable(getattr(value, "read", None)) and callable(getattr(value, "seek", None))
+    )
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether a value is a torch tensor: there is none where torch is not loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _shown(image: Image.Image, image_format: str) -> np.ndarray:
+    if 0 in image.size:
+        raise ValueError(f"expected at least one pixel, found {image.width} x {image.height}")
+    try:
+        return as_pixels(image, image_format)
+    except Exception as error:  # Decoders raise anything, if the image is still to be decoded.
+        raise ValueError(f"the PIL image cannot be used ({reason(error)})") from error
+
+
+def _decoded(image: Encoded, image_format: str) -> np.ndarray:
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        what, file = f"{memoryview(image).nbytes:,} bytes", io.BytesIO(image)
+    else:
+        what, file = f"the file {getattr(image, 'name', type(image).__name__)}", image
+    try:
+        return decode_image(file, image_format)
+    except Exception as error:  # Decoders raise anything.
+        raise ValueError(
+            f"expected an encoded image such as a JPEG, found {what} that cannot be decoded "
+            f"({reason(error)})"
+        ) from error
+
+
 def _channels_last(image: np.ndarray | Tensor) -> np.ndarray:
     """(H, W, 1), (H, W, 3) or (H, W, 4) of any type."""
-    if isinstance(image, Tensor):
+    if _is_tensor(image):
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             raise ValueError(
                 f"expected a tensor of shape (3, H, W) or (1, H, W), found {tuple(image.shape)}"
@@ -56,7 +152,8 @@ def _channels_last(image: np.ndarray | Tensor) -> np.ndarray:
             )
     else:
         raise ValueError(
-            f"expected a path, a NumPy array or a torch tensor, found {type(image).__name__}"
+            "expected a path, encoded bytes, a PIL image, a NumPy array or a torch tensor, found "
+            f"{type(image).__name__}"
         )
     if pixels.size == 0:
         raise ValueError(f"expected at least one pixel, found shape {tuple(image.shape)}")

@@ -12,26 +12,27 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import ResizeTransform
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
-from torch import Tensor
+from torch import Tensor, nn
 
 from df2s2_d2.config import load_config, merge_overrides
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.face_finder import FaceFinder, check_image_format
+from df2s2_d2.inference.faces import Faces
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks
-from df2s2_d2.inference.image_input import ImageLike, as_image
+from df2s2_d2.inference.image_input import ImageLike
 from df2s2_d2.inference.trained_weights import (
     check_weights_file,
     load_trained,
     without_training_parts,
 )
 from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
+from df2s2_d2.modeling.detection_thresholds import META_ARCHITECTURES, detection_thresholds
 from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
 from df2s2_d2.modeling.multi_scale.tiling import padded_size
-
-_IMAGE_FORMATS = ("BGR", "RGB")
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,25 @@ class _Prepared:
     scales: list[ImageScale]
 
 
-class Predictor:
-    """Finds faces in images, given as paths, arrays or tensors.
+class Predictor(FaceFinder[Instances]):
+    """Finds faces in images, folders and videos, by PyTorch.
 
-    It needs neither data sets nor the training code's environment. Images are resized as the
-    config says (``INPUT.MIN_SIZE_TEST``, or the scales of ``TEST.AUG`` if that is enabled). Every
-    image gets the detections that it gets alone, whatever it is in a batch with. The model gets at
-    most ``TEST.AUG.MAX_PIXELS`` at once, so that memory is bounded: larger copies are looked at in
-    overlapping tiles, and in a copy that fits for the faces that these cut.
+    It needs neither data sets nor the training code's environment. What it is called with, and
+    what it gives, is told by :meth:`__call__`, :meth:`find`, :meth:`stream` and :meth:`search`;
+    its detections are detectron2's Instances on the CPU: ``pred_boxes`` in pixels of the upright
+    original, ``scores`` and ``pred_classes``, by descending score.
+
+    Images are resized as the config says (``INPUT.MIN_SIZE_TEST``, or the scales of ``TEST.AUG`` if
+    that is enabled). Every image gets the detections that it gets alone, whatever it is in a batch
+    with. The model gets at most ``TEST.AUG.MAX_PIXELS`` at once, so that memory is bounded: larger
+    copies are looked at in overlapping tiles, and in a copy that fits for the faces that these cut.
+
+    Any detector that the Trainer trains will do: a FaceDetector, on the fast path, or detectron2's
+    RetinaNet or Faster R-CNN, as they are.
 
     Attributes:
         cfg: what the detector was built by.
-        model: the detector, optimized for inference.
+        model: the detector, a FaceDetector optimized for inference.
 
     Args:
         model: name of a model, such as "faces-small"; path of a checkpoint that carries its
@@ -72,8 +80,11 @@ class Predictor:
             ``TEST.AUG.MAX_PIXELS`` together.
         tile_above: images with a longer side, in pixels, are also looked at in their original
             size, in tiles, so that their small faces are found; 0 = none.
-        precision: of the arithmetic, see :func:`~df2s2_d2.inference.fast_path.optimize`.
+        precision: of the arithmetic, see :func:`~df2s2_d2.inference.fast_path.optimize`; other
+            models than a FaceDetector run in "fp32".
         image_format: order of the channels of arrays and tensors, "BGR" (OpenCV's) or "RGB".
+        face_class: number of the class that is the face, in models with several classes, whose
+            other detections are left out; None gives those of all classes.
 
     Raises:
         FileNotFoundError, ValueError: if the config, the checkpoint or an argument is wrong; says
@@ -89,79 +100,39 @@ class Predictor:
         tile_above: int = 4096,
         precision: str = "fp32",
         image_format: str = "BGR",
+        face_class: int | None = 0,
     ):
-        if batch_size < 1 or tile_above < 0:
-            raise ValueError(
-                "expected batch_size of at least 1 and tile_above of at least 0, found "
-                f"{batch_size} and {tile_above}"
-            )
+        super().__init__(batch_size=batch_size, image_format=image_format)
+        if tile_above < 0:
+            raise ValueError(f"expected tile_above of at least 0, found {tile_above}")
+        self.face_class = face_class
         self.cfg = _config(model, overrides)
-        for name, value in (
-            ("image_format", image_format),
-            ("INPUT.FORMAT", self.cfg.INPUT.FORMAT),
-        ):
-            if value not in _IMAGE_FORMATS:
-                raise ValueError(f"{name}: expected BGR or RGB, found {value!r}")
-        self.batch_size = batch_size
-        self.image_format = image_format
+        check_image_format("INPUT.FORMAT", self.cfg.INPUT.FORMAT)
         detector = build_model(self.cfg).eval()
-        if not isinstance(detector, FaceDetector):
-            raise ValueError(
-                f"MODEL.META_ARCHITECTURE is {self.cfg.MODEL.META_ARCHITECTURE}: a Predictor needs "
-                "a FaceDetector"
-            )
         load_trained(detector, self.cfg.MODEL.WEIGHTS)
-        self.model = optimize(detector, precision)
+        self.model = _for_inference(detector, precision, self.cfg.MODEL.WEIGHTS)
         self.divisor = max(1, detector.backbone.size_divisibility)
         self.choice = ScaleChoice.from_config(self.cfg, tile_above, self.divisor)
 
-    def __call__(self, images: ImageLike | Iterable[ImageLike]) -> Instances | list[Instances]:
-        """Find the faces in one image, or in each of several.
+    def _as_faces(self, detections: Instances) -> Faces:
+        return Faces.from_instances(detections)
 
-        Args:
-            images: one image, or a list, tuple or iterator of images; for what an image is see
-                :func:`~df2s2_d2.inference.image_input.as_image`.
-
-        Returns:
-            For an image its detections on the CPU, by descending score: ``pred_boxes`` in pixels
-            of the upright original, ``scores``, and ``pred_classes`` (all 0, face). For several
-            images a list, in their order.
-
-        Raises:
-            OSError: if a file cannot be read; names it.
-            ValueError: if an array or a tensor is not an image; says which, and why.
-        """
-        is_one = isinstance(images, (str, os.PathLike, np.ndarray, Tensor))
-        # What is neither is no image, and refused as one: OpenCV gives None for a missing file.
-        if is_one or not isinstance(images, Iterable):
-            return next(self.stream([images]))
-        return list(self.stream(images))
-
-    def stream(self, images: Iterable[ImageLike]) -> Iterator[Instances]:
-        """As a call with several images, but lazily: for videos and folders of any length.
-
-        A few batches of images are taken ahead. If an image is at fault, the detections of all
-        images before it are given first, and the iteration ends with the error.
-
-        Args:
-            images: see :meth:`__call__`.
-
-        Yields:
-            The detections of each image, in order.
-        """
+    def _detect_each(self, images: Iterable[ImageLike]) -> Iterator[Instances]:
         prepared = (self._prepare(index, image) for index, image in enumerate(images))
         for chunk in chunks(
             ((item, item.image[0].numel()) for item in prepared),
             max_items=BATCHES_TOGETHER * self.batch_size,
             max_cost=BATCHES_TOGETHER * self.choice.max_pixels,
         ):
-            yield from self._detect(chunk)
+            yield from map(self._of_faces, self._detect(chunk))
+
+    def _of_faces(self, detections: Instances) -> Instances:
+        if self.face_class is None:
+            return detections
+        return detections[detections.pred_classes == self.face_class]
 
     def _prepare(self, index: int, image: ImageLike) -> _Prepared:
-        try:
-            pixels = as_image(image, self.image_format, self.cfg.INPUT.FORMAT)
-        except ValueError as error:
-            raise ValueError(f"Image {index}: {error}") from error
+        pixels = self._pixels(index, image, self.cfg.INPUT.FORMAT)
         size = pixels.shape[:2]
         scales = self.choice.scales_for(size)
         if self.cfg.TEST.AUG.ENABLED or len(scales) > 1:
@@ -212,5 +183,34 @@ def _config(model: str | os.PathLike | CfgNode, overrides: list | tuple) -> CfgN
         )
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
     check_test_time_augmentation(cfg)
+    if not detection_thresholds(cfg):
+        raise ValueError(
+            f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}: a Predictor needs one of "
+            f"{', '.join(META_ARCHITECTURES)}, or one derived from them"
+        )
     cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     return without_training_parts(cfg)
+
+
+def _for_inference(detector: nn.Module, precision: str, weights: str) -> nn.Module:
+    """A FaceDetector on the fast path, others as they are.
+
+    Raises:
+        ValueError: if the precision is none for this detector, or its weights are not finite.
+    """
+    if isinstance(detector, FaceDetector):
+        return optimize(detector, precision)
+    kind = type(detector).__name__
+    if precision not in ("auto", "fp32"):
+        raise ValueError(
+            f"precision: a {kind} runs in fp32, and only a FaceDetector in others too; found "
+            f"{precision!r}"
+        )
+    # A FaceDetector refuses to give what is not finite; others would find nothing.
+    for name, parameter in detector.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(
+                f"The weights in {weights} are not finite ({name}): the training diverged; take an "
+                "earlier checkpoint"
+            )
+    return detector.requires_grad_(False)

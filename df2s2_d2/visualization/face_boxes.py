@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from detectron2.structures import Instances
+
+# Faces that ONNX Runtime found are drawn where detectron2 is not installed.
+if TYPE_CHECKING:
+    from detectron2.structures import Instances
 
 FACE_COLOR = (0.1, 1.0, 0.2)
 MISSED_COLOR = (1.0, 0.2, 0.1)
@@ -23,13 +27,22 @@ _MOST_OF_BOX = 0.1
 def draw_detections(
     image: np.ndarray, detections: Instances, faces: np.ndarray | None = None
 ) -> np.ndarray:
+    """:func:`draw_faces` of detections on the CPU."""
+    boxes, scores = detections.pred_boxes.tensor.numpy(), detections.scores.numpy()
+    return draw_faces(image, boxes, scores, faces)
+
+
+def draw_faces(
+    image: np.ndarray, boxes: np.ndarray, scores: np.ndarray, faces: np.ndarray | None = None
+) -> np.ndarray:
     """Draw each detection with its confidence as opacity, as DF²S² figure 1 does.
 
     Lines lie around the boxes, and boxes wide enough for it carry their confidence as a number.
 
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.
-        detections: on the CPU, with ``pred_boxes`` in pixels of the image and ``scores``.
+        boxes: (N, 4) detections, XYXY in pixels of the image.
+        scores: (N,), confidence from 0 to 1.
         faces: (M, 4) annotated faces, XYXY, drawn beneath the detections.
 
     Returns:
@@ -39,11 +52,10 @@ def draw_detections(
     scale = max(1.0, math.sqrt(image.shape[0] * image.shape[1] / _UNIT_AREA))
     for box in [] if faces is None else faces:
         _draw_box(picture, box, scale, MISSED_COLOR, 0.9)
-    boxes = detections.pred_boxes.tensor.numpy()
-    scores = detections.scores.tolist()
     for index in np.argsort(scores, kind="stable"):  # the most certain are on top
-        _draw_box(picture, boxes[index], scale, FACE_COLOR, scores[index])
-        _draw_label(picture, boxes[index], scale, scores[index])
+        score = float(scores[index])
+        _draw_box(picture, boxes[index], scale, FACE_COLOR, score)
+        _draw_label(picture, boxes[index], scale, score)
     return picture
 
 

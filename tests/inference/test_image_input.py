@@ -84,8 +84,7 @@ def test_16_bits_are_scaled():
         (torch.zeros(3, 4, 0), "at least one pixel"),
         (torch.zeros(4, 6, 3), r"tensor of shape \(3, H, W\) or \(1, H, W\), found \(4, 6, 3\)"),
         (torch.zeros(6, 3), "tensor of shape"),
-        (None, "expected a path, a NumPy array or a torch tensor, found NoneType"),
-        (Image.fromarray(IMAGE), "found Image"),
+        (None, "expected a path, encoded bytes, a PIL image, .* or a torch tensor, found NoneType"),
         ([1, 2], "found list"),
     ],
 )

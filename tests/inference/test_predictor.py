@@ -376,9 +376,10 @@ def test_broken_weights_are_an_error_not_an_image_without_faces(checkpoint, tmp_
         Predictor(tmp_path / "broken.pth")(IMAGE)
 
 
-def test_other_meta_architectures_are_refused(checkpoint):
-    with pytest.raises(ValueError, match="MODEL.META_ARCHITECTURE is RetinaNet"):
-        Predictor(checkpoint, overrides=["MODEL.META_ARCHITECTURE", "RetinaNet"])
+def test_models_that_find_no_boxes_are_refused(checkpoint):
+    expected = "MODEL.META_ARCHITECTURE is SemanticSegmentor: .* FaceDetector, RetinaNet, General"
+    with pytest.raises(ValueError, match=expected):
+        Predictor(checkpoint, overrides=["MODEL.META_ARCHITECTURE", "SemanticSegmentor"])
 
 
 def test_the_example_of_the_readme_runs(checkpoint, tmp_path, monkeypatch, capsys):

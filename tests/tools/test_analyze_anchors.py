@@ -89,9 +89,9 @@ def test_sizes_come_from_headers_upright(tmp_path):
     ("sizes", "message"),
     [
         ("image,width,height\na/1.jpg,128,128\n", "The size of a/2 is not known.*--image-sizes"),
-        ("image,width,height\na/1.jpg,128,x\n", "sizes.csv, line 2: expected .*'x'"),
-        ("image,width,height\na/1.jpg,128,0\n", "sizes.csv, line 2: expected .*'0'"),
-        ("name,w,h\na/1.jpg,128,128\n", "sizes.csv, line 2: expected the columns image"),
+        ("image,width,height\na/1.jpg,128,x\n", "sizes.csv, line 2: expected .*'128,x'"),
+        ("image,width,height\na/1.jpg,128,0\n", "sizes.csv, line 2: expected .*'128,0'"),
+        ("name,w,h\na/1.jpg,128,128\n", "sizes.csv, line 1: expected the columns image"),
         ("image,width,height\na/1.jpg,128\n", "sizes.csv, line 2: expected"),
     ],
 )

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
-_COLUMNS = ("image", "width", "height")
-
-# Markers of JPEG segments: those that begin a frame carry its size.
-_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN = 0xDA
-
-
-def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
-    """Read image sizes from a CSV with the columns ``image,width,height``.
-
-    Returns:
-        Image -> width and height in pixels.
-
-    Raises:
-        OSError: if the file cannot be read.
-        ValueError: if it departs from the format; the message names file and line.
-    """
-    sizes = {}
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}, line 1: expected the columns {','.join(_COLUMNS)}")
-        for row in reader:
-            image, *sides = (row[column] or "" for column in _COLUMNS)
-            if not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: expected a width and a height in pixels for "
-                    f"'{image}'; found '{','.join(sides)}'"
-                )
-            sizes[image.removesuffix(".jpg")] = (int(sides[0]), int(sides[1]))
-    return sizes
+from df2s2_d2.formats.image_header import read_stored_size
+from df2s2_d2.formats.image_size_table import read_image_sizes
 
 
 def read_image_headers(
@@ -55,18 +24,18 @@ def read_image_headers(
 
     Raises:
         OSError: if a file cannot be read.
-        ValueError: if a file is no JPEG.
+        ValueError: if a file is no image that can be read.
     """
     sizes = {}
     for image in images:
         path = Path(image_dir) / f"{image}.jpg"
-        with open(path, "rb") as file:
-            size = _jpeg_size(file)
-        if size is None:
-            raise ValueError(
-                f"{path} is not a readable JPEG file; fetch it again, or give the sizes as a CSV"
-            )
-        sizes[image] = size
+        try:
+            height, width = read_stored_size(path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ValueError(f"{error}; fetch it again, or give the sizes as a CSV") from error
+        sizes[image] = (width, height)
     return sizes
 
 
@@ -104,23 +73,3 @@ def find_image_sizes(
         "image sizes are needed, as regions are cut off at the border of the image: give "
         f"--images originalPics or --image-sizes CSV (neither is in {beside})"
     )
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Width and height in the first frame header; None if there is none before the image data."""
-    if file.read(2) != b"\xff\xd8":
-        return None
-    while file.read(1) == b"\xff":
-        marker = file.read(1)
-        while marker == b"\xff":  # padding
-            marker = file.read(1)
-        head = file.read(2)
-        if len(head) < 2 or marker[0] == _START_OF_SCAN:
-            return None
-        length = int.from_bytes(head, "big") - 2
-        if marker[0] in _FRAME_MARKERS:
-            frame = file.read(5)  # bits a sample, height, width
-            height, width = (int.from_bytes(frame[k : k + 2], "big") for k in (1, 3))
-            return (width, height) if width and height else None
-        file.seek(length, os.SEEK_CUR)
-    return None

@@ -29,6 +29,7 @@ from df2s2_d2.inference.media.sources import as_utf8, camera_source, check_outpu
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
+from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 
 
 def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
@@ -46,8 +47,9 @@ def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
         raise ValueError("no trained model is given: add --weights FILE")
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
     cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
-    detector = cfg.MODEL.FACE_DETECTOR
-    detector.SCORE_THRESH_TEST = min(detector.SCORE_THRESH_TEST, lowest_score)
+    thresholds = detection_thresholds(cfg)
+    if thresholds:
+        thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest_score)
     return cfg
 
 

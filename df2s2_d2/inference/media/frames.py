@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from df2s2_d2.data.image_reading import read_image
+from df2s2_d2.inference.image_input import read_file
 from df2s2_d2.inference.media.sources import Source
 
 
@@ -37,7 +37,7 @@ def read_frame(source: Source) -> Frame:
     Raises:
         OSError: if it cannot be read; names it.
     """
-    return Frame(source, read_image(str(source.path), "RGB"))
+    return Frame(source, read_file(source.path, "RGB"))
 
 
 def image_bytes(source: Source) -> int:

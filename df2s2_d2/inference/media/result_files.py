@@ -22,13 +22,11 @@ from detectron2.structures import Instances
 
 from df2s2_d2.formats.growing_files import GrowingFile, JsonArrayFile
 from df2s2_d2.formats.wider_face_detections import write_detections
+from df2s2_d2.inference.faces import BOX_DECIMALS, SCORE_DECIMALS
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.sources import as_utf8
 
 logger = logging.getLogger(__name__)
-
-# Decimals: hundredths of a pixel, and enough of a score to keep the order.
-_BOX_DECIMALS, _SCORE_DECIMALS = 2, 6
 
 
 class ResultFile(Protocol):
@@ -104,7 +102,7 @@ class WiderResults:
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
         rows = faces.copy()
-        rows[:, 2:4] = np.round(faces[:, 2:4] - faces[:, :2], _BOX_DECIMALS)
+        rows[:, 2:4] = np.round(faces[:, 2:4] - faces[:, :2], BOX_DECIMALS)
         write_detections(self._folder, {self._name(frame): rows})
 
     def _name(self, frame: Frame) -> str:
@@ -166,7 +164,7 @@ class CocoResults:
         name = str(frame.source.path)
         image = {"id": image_id, "file_name": name, "width": width, "height": height}
         self._images.add([image | _place_in_video(frame)])
-        sizes = np.round(faces[:, 2:4] - faces[:, :2], _BOX_DECIMALS).tolist()
+        sizes = np.round(faces[:, 2:4] - faces[:, :2], BOX_DECIMALS).tolist()
         self._results.add(
             [
                 {
@@ -260,7 +258,7 @@ class ResultFiles:
         instances = instances[instances.scores > self.score_threshold]
         boxes = instances.pred_boxes.tensor.double().numpy()
         scores = instances.scores.double().numpy()
-        faces = np.column_stack([boxes.round(_BOX_DECIMALS), scores.round(_SCORE_DECIMALS)])
+        faces = np.column_stack([boxes.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)])
         if not np.isfinite(faces).all():
             raise ValueError("A face has a box that is not finite: the detector is broken")
         try:

@@ -90,6 +90,15 @@ def find_sources(inputs: Iterable[str], output: Path | None = None) -> list[Sour
     return [Source(path, name) for (path, _), name in zip(found, names, strict=True)]
 
 
+def holds_several(path: str | os.PathLike) -> bool:
+    """Whether a path is a folder, a video by its suffix, or a pattern; else it is of one image."""
+    text = os.fspath(path)
+    if "://" in text:
+        return False
+    is_pattern = glob.has_magic(text) and not os.path.exists(text)
+    return is_pattern or os.path.isdir(text) or _is_video(Path(text))
+
+
 def check_output(sources: Sequence[Source], output: Path) -> None:
     """Refuse an output folder in which a source would be overwritten.
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from df2s2_d2.inference.media import face_finding, pictures
+from df2s2_d2.inference.media import frame_search, pictures
 from df2s2_d2.inference.media.frames import read_frame
 from df2s2_d2.inference.media.result_files import JsonResults, UnwritableResults
 from df2s2_d2.inference.media.sources import find_sources
@@ -180,7 +180,7 @@ def test_large_images_are_read_one_by_one(photos, tmp_path, monkeypatch):
         assert len(read) <= len(detected) + 1
         return find_white(images)
 
-    monkeypatch.setattr(face_finding, "read_frame", note)
-    monkeypatch.setattr(face_finding, "_MOST_BYTES", 96 * 128)
+    monkeypatch.setattr(frame_search, "read_frame", note)
+    monkeypatch.setattr(frame_search, "MOST_BYTES", 96 * 128)
     finding = find(photos, tmp_path / "out", predict=predict, batch_size=7)
     assert (finding.failures, len(detected)) == ([], 7)

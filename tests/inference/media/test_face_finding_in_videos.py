@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from df2s2_d2.inference.media import face_finding
+from df2s2_d2.inference.media import frame_search
 from df2s2_d2.inference.media.sources import camera_source, find_sources
 from tests.inference.media.runs import FACE, find, is_green, read_results
 from tests.inference.media.scenes import find_white, moving_face, read_video, scene, write_video
@@ -152,7 +152,7 @@ def test_camera_is_followed_until_the_window_is_closed(tmp_path, monkeypatch):
 def test_memory_holds_a_few_frames_of_a_long_video(
     clip, tmp_path, monkeypatch, batch_size, most_bytes
 ):
-    monkeypatch.setattr(face_finding, "_MOST_BYTES", most_bytes)
+    monkeypatch.setattr(frame_search, "MOST_BYTES", most_bytes)
     cameras = []
     monkeypatch.setattr(cv2, "VideoCapture", lambda n: cameras.append(FakeCamera(n)) or cameras[-1])
 

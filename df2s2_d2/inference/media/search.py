@@ -1,0 +1,134 @@
+"""Folders and videos as an iterator over what is found in each of their images and frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from df2s2_d2.images.errors import one_line
+from df2s2_d2.inference.faces import Faces
+from df2s2_d2.inference.media.frame_search import FrameSearch
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.media.video import Video
+
+logger = logging.getLogger(__name__)
+
+Detections = TypeVar("Detections")
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult(Generic[Detections]):
+    """What was found in an image file or in a frame of a video.
+
+    Attributes:
+        path: of the file.
+        frame: number in the video, from 0; None for an image.
+        time: seconds since the beginning of the video; None for an image.
+        image: (H, W, 3) uint8 RGB, upright.
+        detections: as the predictor gives them for one image.
+        faces: the same as :class:`~df2s2_d2.inference.faces.Faces`.
+    """
+
+    path: Path
+    frame: int | None
+    time: float | None
+    image: np.ndarray
+    detections: Detections
+    faces: Faces
+
+    def __repr__(self) -> str:
+        place = "" if self.frame is None else f", frame {self.frame}"
+        return f"SearchResult({self.path}{place}: {self.faces})"
+
+
+class Search(Iterator[SearchResult[Detections]]):
+    """Looks through images, and then through videos, while it is iterated over.
+
+    Nothing is read before the first result is asked for. Files are read ahead in the background,
+    bounded in number and bytes; a result holds its image only as long as it is kept. As ``df2s2
+    detect`` does, a search passes over what cannot be read, in whole or from some frame on, and
+    over images that the detector fails in: each is logged as a warning and noted in ``failures``.
+
+    Args:
+        sources: the files.
+        predict: gives the detections in each of several RGB images.
+        as_faces: makes faces of detections.
+        batch_size: most images that the network gets at once.
+        strict: whether the first failure is raised instead.
+
+    Attributes:
+        num_images, num_videos: how many files there are.
+        failures: what was passed over so far and why, a sentence each.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        predict: Callable[[list[np.ndarray]], list[Detections]],
+        as_faces: Callable[[Detections], Faces],
+        batch_size: int,
+        strict: bool = False,
+    ):
+        self.num_videos = sum(source.is_video for source in sources)
+        self.num_images = len(sources) - self.num_videos
+        self.failures: list[str] = []
+        self._as_faces = as_faces
+        self._strict = strict
+        self._frames = FrameSearch(predict, batch_size=batch_size, report=self._report)
+        self._results = self._look_through(sources)
+
+    def __next__(self) -> SearchResult[Detections]:
+        return next(self._results)
+
+    def close(self) -> None:
+        """End the search before its end; the video that is open is closed."""
+        self._results.close()
+
+    def __repr__(self) -> str:
+        return f"Search({self.num_images} images, {self.num_videos} videos; iterate over it)"
+
+    def _look_through(self, sources: Sequence[Source]) -> Iterator[SearchResult[Detections]]:
+        images = [source for source in sources if not source.is_video]
+        yield from self._sound(self._frames.in_images(images))
+        for source in sources:
+            if source.is_video:
+                yield from self._look_through_video(source)
+
+    def _look_through_video(self, source: Source) -> Iterator[SearchResult[Detections]]:
+        try:
+            with Video(source) as video:
+                yield from self._sound(self._frames.in_video(video))
+        except Exception as error:
+            if self._strict:
+                raise
+            names_it = isinstance(error, OSError)
+            self._report(error if names_it else OSError(f"{source.path}: {one_line(error)}"))
+
+    def _sound(
+        self, found: Iterator[tuple[Frame, Detections | None]]
+    ) -> Iterator[SearchResult[Detections]]:
+        """The results among what was found that are finite."""
+        for frame, detections in found:
+            if detections is None:
+                continue
+            try:
+                faces = self._as_faces(detections)
+            except ValueError as error:
+                self._report(ValueError(f"{frame}: {error}"))
+                continue
+            yield SearchResult(
+                frame.source.path, frame.index, frame.time, frame.image, detections, faces
+            )
+
+    def _report(self, error: Exception) -> None:
+        if self._strict:
+            raise error
+        self.failures.append(str(error))
+        logger.warning("Passed over: %s", error)
