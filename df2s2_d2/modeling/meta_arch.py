@@ -9,6 +9,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.host_sync import to_device
 from df2s2_d2.modeling.postprocessing import resize_detections, select_detections, to_instances
 from df2s2_d2.modeling.shot import Shot
@@ -57,6 +58,7 @@ class FaceDetector(DenseDetector):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
+        check_keys_added(cfg, "MODEL.SHOT", "MODEL.FIRST_SHOT", "MODEL.FACE_DETECTOR")
         backbone = build_backbone(cfg)
         shapes, sources = backbone.output_shape(), getattr(backbone, "sources", {})
         first_shot = None

@@ -104,8 +104,8 @@ class Shot(nn.Module):
         missing = [name for name in cfg.IN_FEATURES if name not in input_shape]
         if missing:
             raise ValueError(
-                f"IN_FEATURES of a shot names {missing}, but the backbone gives "
-                f"{sorted(input_shape)}: name maps of the backbone, or change the neck"
+                f"IN_FEATURES of MODEL.SHOT or MODEL.FIRST_SHOT names {missing}, but the backbone "
+                f"gives {sorted(input_shape)}: name maps of the backbone there, or change the neck"
             )
         shapes = [input_shape[name] for name in cfg.IN_FEATURES]
         anchor_generator = GridAnchorGenerator.from_node(

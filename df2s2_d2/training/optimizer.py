@@ -7,7 +7,7 @@ from detectron2.config import CfgNode
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import Tensor, nn
 
-from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.config_checks import check_names
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ from detectron2.engine import DefaultTrainer
 from detectron2.solver import build_lr_scheduler
 from torch import nn
 
-from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.config_checks import check_names
 from df2s2_d2.training.optimizer import build_optimizer
 from df2s2_d2.training.step import check_parts
 

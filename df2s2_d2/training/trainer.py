@@ -18,6 +18,7 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter, Tensorboar
 from torch import nn
 from torch.utils.data import DataLoader
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.data import FaceDatasetMapper, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
@@ -56,6 +57,7 @@ class Trainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode):
         # Not DefaultTrainer's own, whose model, step and checkpoints are detectron2's.
         TrainerBase.__init__(self)
+        check_keys_added(cfg, "SOLVER.OPTIMIZER")
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         model = self.build_model(cfg)
         # Copied before the model gets what cannot be copied.

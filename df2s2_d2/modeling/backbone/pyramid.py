@@ -10,6 +10,8 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_keys_added, check_names
+from df2s2_d2.modeling.backbone.stock_heads import check_stock_heads
 from df2s2_d2.modeling.layers import rectified_conv
 from df2s2_d2.modeling.necks import Neck, build_neck
 
@@ -128,7 +130,14 @@ class PyramidBackbone(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackbone:
-    """Build MODEL.BOTTOM_UP.NAME and MODEL.NECK.NAME into one backbone."""
+    """Build MODEL.BOTTOM_UP.NAME and MODEL.NECK.NAME into one backbone, for heads of any model.
+
+    Raises:
+        ValueError: naming the keys that are wrong, those of detectron2's own heads among them.
+    """
+    check_keys_added(cfg, "MODEL.BOTTOM_UP", "MODEL.NECK")
+    known = [name for name, _ in BACKBONE_REGISTRY if name != cfg.MODEL.BACKBONE.NAME]
+    check_names({"MODEL.BOTTOM_UP.NAME": (cfg.MODEL.BOTTOM_UP.NAME, known)})
     network = BACKBONE_REGISTRY.get(cfg.MODEL.BOTTOM_UP.NAME)(cfg, input_shape)
     bottom_up = BottomUp(
         network,
@@ -137,4 +146,6 @@ def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackb
         conv_levels_norm=cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM,
     )
     neck = build_neck(cfg, bottom_up.output_shape())
-    return PyramidBackbone(bottom_up, neck, cfg.MODEL.NECK.IN_FEATURES)
+    backbone = PyramidBackbone(bottom_up, neck, cfg.MODEL.NECK.IN_FEATURES)
+    check_stock_heads(cfg, backbone.output_shape())
+    return backbone

@@ -17,6 +17,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.boxes import round_outward
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.modeling.multi_scale.box_voting import box_voting
@@ -252,6 +253,7 @@ def check_test_time_augmentation(cfg: CfgNode) -> None:
     Raises:
         ValueError: naming the key and what is wrong with it.
     """
+    check_keys_added(cfg, "TEST.AUG.SCALES")
     aug = cfg.TEST.AUG
     image_scales(cfg)
     _check_choice("TEST.AUG.MERGE", aug.MERGE, _MERGES)
