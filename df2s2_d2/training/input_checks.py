@@ -15,7 +15,12 @@ from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.training.acceleration import check_switches
 from df2s2_d2.training.data_checks import check_data_sets
 from df2s2_d2.training.evaluation import weights_to_evaluate
-from df2s2_d2.training.model_checks import build_untrained, check_device, check_part_names
+from df2s2_d2.training.model_checks import (
+    build_untrained,
+    check_device,
+    check_one_class,
+    check_part_names,
+)
 from df2s2_d2.training.resume import check_start
 from df2s2_d2.training.schedule_checks import check_schedule
 
@@ -36,6 +41,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
     """
     check_test_time_augmentation(cfg)
     check_part_names(cfg)
+    check_one_class(cfg)
     check_device(cfg)
     if for_training:
         check_switches(cfg)

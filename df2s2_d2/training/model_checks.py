@@ -46,6 +46,22 @@ def check_part_names(cfg: CfgNode) -> None:
     check_names(values)
 
 
+def check_one_class(cfg: CfgNode) -> None:
+    """Check that a model of detectron2 detects faces, the one class of all data sets, and no more.
+
+    Raises:
+        ValueError: naming the key that says otherwise.
+    """
+    node = {"RetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}.get(
+        cfg.MODEL.META_ARCHITECTURE
+    )
+    if node and cfg.MODEL[node].NUM_CLASSES != 1:
+        raise ValueError(
+            f"MODEL.{node}.NUM_CLASSES is {cfg.MODEL[node].NUM_CLASSES}, but the data sets have one "
+            "class, the face: set it to 1"
+        )
+
+
 def check_device(cfg: CfgNode) -> None:
     """Check that MODEL.DEVICE is there.
 
