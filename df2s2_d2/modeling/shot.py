@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
@@ -55,7 +57,7 @@ class Shot(nn.Module):
         *,
         head: nn.Module,
         anchor_generator: GridAnchorGenerator,
-        in_features: list[str],
+        in_features: Sequence[str],
         matcher: AnchorMatcher,
         box2box_transform: Box2BoxTransform,
         classification_loss: ClassificationLoss,
@@ -74,7 +76,7 @@ class Shot(nn.Module):
             )
         self.head = head
         self.anchor_generator = anchor_generator
-        self.in_features = in_features
+        self.in_features = list(in_features)
         self.target_rule = TargetRule(matcher, mask_assignment, anchor_generator.sizes)
         self.box2box_transform = box2box_transform
         code_weights = torch.tensor(box2box_transform.weights)

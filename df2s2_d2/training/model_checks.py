@@ -57,8 +57,8 @@ def check_one_class(cfg: CfgNode) -> None:
     )
     if node and cfg.MODEL[node].NUM_CLASSES != 1:
         raise ValueError(
-            f"MODEL.{node}.NUM_CLASSES is {cfg.MODEL[node].NUM_CLASSES}, but the data sets have one "
-            "class, the face: set it to 1"
+            f"MODEL.{node}.NUM_CLASSES is {cfg.MODEL[node].NUM_CLASSES}, but the data sets have "
+            "one class, the face: set it to 1"
         )
 
 
