@@ -29,6 +29,9 @@ class FaceDetector(DenseDetector):
             :func:`~df2s2_d2.modeling.postprocessing.select_detections` and
             :meth:`Shot.candidates`.
         round_boxes_outward: see :func:`~df2s2_d2.modeling.boxes.round_outward`.
+
+    Raises:
+        ValueError: if a shot was built for other maps than the backbone gives.
     """
 
     @configurable
@@ -49,6 +52,9 @@ class FaceDetector(DenseDetector):
         super().__init__(
             backbone, shot, shot.in_features, pixel_mean=pixel_mean, pixel_std=pixel_std
         )
+        for part in (shot, first_shot):
+            if part is not None:
+                part.check_fit(backbone.output_shape())
         self.first_shot = first_shot
         self.score_threshold = score_threshold
         self.num_candidates = num_candidates

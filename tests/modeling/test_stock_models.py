@@ -10,11 +10,17 @@ import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_backbone, build_model
+from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.utils.events import EventStorage
 from torch import nn
 
 from df2s2_d2 import add_df2s2_config
-from df2s2_d2.modeling import FEM, FFP, FaceDetector, Shot
+from df2s2_d2.modeling import FEM, FFP, FaceDetector, PyramidBackbone, Shot, TowerHead
+from df2s2_d2.modeling.anchors import GridAnchorGenerator
+from df2s2_d2.modeling.backbone import VGG16
+from df2s2_d2.modeling.backbone.pyramid import BottomUp
+from df2s2_d2.modeling.losses import FocalLoss
+from df2s2_d2.modeling.targets import AnchorMatcher
 from tests.modeling import scenes
 
 STOCK = Path(detectron2.__file__).parent / "model_zoo/configs/COCO-Detection"
@@ -250,7 +256,9 @@ def check_trains(detector: nn.Module) -> None:
     losses = detector.train()(batch)
     sum(losses.values()).backward()
     assert set(losses) == {"loss_cls", "loss_box_reg", "loss_mask"}
-    assert all(p.grad is not None for p in detector.parameters() if p.requires_grad)
+    trained = {name: p for name, p in detector.named_parameters() if p.requires_grad}
+    # Of a network, stages behind the last map that is read get none.
+    assert [name for name, p in trained.items() if p.grad is None and "bottom_up" not in name] == []
     with torch.no_grad():
         (output,) = detector.eval()(batch)
     assert output["instances"].image_size == (96, 128)
@@ -260,3 +268,68 @@ def test_models_of_others_may_read_what_they_like():
     cfg = stock_config(RETINANET, BOTTOM_UPS["resnet"] | {"MODEL.NECK.NAME": "FEM"})
     cfg.MODEL.META_ARCHITECTURE = "SomethingOfTheirOwn"
     assert {"p3", "p4", "p5"} <= build_backbone(cfg).output_shape().keys()
+
+
+def parts(**changes) -> dict:
+    """Arguments for a detector of two levels, built without a config."""
+    shapes = {f"p{k}": ShapeSpec(channels=8, stride=2**k) for k in (3, 4)}
+    options = {
+        "head_shapes": shapes,
+        "num_anchors": 2,
+        "strides": [8, 16],
+        "in_features": ["p3", "p4"],
+    } | changes
+    generator = GridAnchorGenerator(
+        strides=options["strides"], scale=4.0, octaves=[1.0], aspect_ratios=[1.0, 1.5], offset=0.5
+    )
+    shot = Shot(
+        head=TowerHead(
+            input_shape=options["head_shapes"], sources={}, num_anchors=options["num_anchors"]
+        ),
+        anchor_generator=generator,
+        in_features=options["in_features"],
+        matcher=AnchorMatcher((0.4, 0.5), allow_low_quality_matches=True),
+        box2box_transform=Box2BoxTransform((1.0, 1.0, 1.0, 1.0)),
+        classification_loss=FocalLoss(0.25, 2.0),
+    )
+    network = VGG16(in_channels=3, width=2, fc6_dilation=1, l2_norm_scales=(), freeze_at=0)
+    bottom_up = BottomUp(network)
+    maps = {name: bottom_up.output_shape()[name] for name in ("c3", "c4")}
+    neck = FFP(input_shape=options.get("neck_shapes", maps), out_channels=8, num_pooled_levels=0)
+    return {
+        "backbone": PyramidBackbone(bottom_up, neck, ["c3", "c4"]),
+        "shot": shot,
+        "pixel_mean": (0.0, 0.0, 0.0),
+        "pixel_std": (1.0, 1.0, 1.0),
+    }
+
+
+def specs(channels: int, *levels: int) -> dict[str, ShapeSpec]:
+    return {f"p{k}": ShapeSpec(channels=channels, stride=2**k) for k in levels}
+
+
+def test_a_detector_is_built_of_parts():
+    check_trains(FaceDetector(**parts()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"head_shapes": specs(9, 3, 4)},
+            "head of a shot was built for channels {'p3': 9",
+        ),
+        ({"head_shapes": specs(8, 3, 5)}, r"head of a shot reads the maps \['p5'\]"),
+        ({"head_shapes": specs(8, 4, 3)}, "in the same order"),
+        ({"in_features": ["p3", "p6"]}, r"names \['p6'\], but the backbone gives"),
+        ({"strides": [4, 8]}, r"anchors have strides \[4, 8\].* have \[8, 16\]"),
+        ({"num_anchors": 6}, "predicts 6 anchors a cell, but there are 2"),
+        (
+            {"neck_shapes": {f"c{k}": ShapeSpec(channels=7, stride=2**k) for k in (3, 4)}},
+            "The neck was built for channels {'c3': 7, 'c4': 7}, but those of the bottom-up",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        FaceDetector(**parts(**changes))

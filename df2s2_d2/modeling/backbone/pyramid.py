@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from df2s2_d2.config_checks import check_keys_added, check_names
 from df2s2_d2.modeling.backbone.stock_heads import check_stock_heads
 from df2s2_d2.modeling.layers import rectified_conv
+from df2s2_d2.modeling.map_shapes import check_maps
 from df2s2_d2.modeling.necks import Neck, build_neck
 
 
@@ -99,6 +100,9 @@ class PyramidBackbone(Backbone):
         bottom_up: see :class:`BottomUp`.
         neck: reads maps of ``bottom_up``.
         neck_features: names of these maps.
+
+    Raises:
+        ValueError: if the neck was built for other maps.
     """
 
     def __init__(self, bottom_up: BottomUp, neck: Neck, neck_features: Sequence[str]):
@@ -106,6 +110,8 @@ class PyramidBackbone(Backbone):
         self.bottom_up = bottom_up
         self.neck = neck
         shapes = bottom_up.output_shape()
+        if neck.input_shape is not None:
+            check_maps("The neck", neck.input_shape, "the bottom-up network", shapes)
         self._coarsest_stride = max(shapes[name].stride for name in neck_features)
         # Maps pooled from another one, and the name of that one.
         self.sources = {**bottom_up.sources, **neck.sources}

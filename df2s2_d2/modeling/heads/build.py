@@ -15,7 +15,8 @@ HEAD_REGISTRY = Registry("HEAD")
 HEAD_REGISTRY.__doc__ = """
 Heads by name. An entry is called as ``head(cfg, input_shape=..., sources=..., num_anchors=...)``,
 where ``cfg`` is the node of a shot, and returns a module that turns a list of maps, finest first,
-into :class:`HeadOutputs`.
+into :class:`HeadOutputs`. If it keeps ``input_shape`` and ``num_anchors`` as attributes, a detector
+that they do not fit is refused when it is built.
 """
 
 

@@ -21,6 +21,9 @@ names of the bottom-up maps that the neck reads to their ShapeSpec, and returns 
 class Neck(nn.Module, metaclass=ABCMeta):
     """Maps of one network in, maps of a pyramid out, both as dicts by name."""
 
+    # Maps that it was built for; None = not said.
+    input_shape: dict[str, ShapeSpec] | None = None
+
     # Outputs that are another output resampled without parameters, and the name of that one.
     # Heads give both the same projection.
     sources: dict[str, str] = {}

@@ -86,6 +86,7 @@ class FEM(Neck):
         num_pooled_levels: int = 0,
     ):
         super().__init__()
+        self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
         if fusion not in FUSIONS:

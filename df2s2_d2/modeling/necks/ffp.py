@@ -101,6 +101,7 @@ class FFP(Neck):
         pool_kernel_size: int = 2,
     ):
         super().__init__()
+        self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
         for lower, upper in zip(shapes, shapes[1:], strict=False):
