@@ -1,10 +1,22 @@
-"""Whether maps are what the next part of a model was built for, told when they are put together."""
+"""Shapes of maps: how they are said, and whether two parts of a model agree in them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from detectron2.layers import ShapeSpec
+
+
+def map_shapes(**channels: int) -> dict[str, ShapeSpec]:
+    """Shapes of maps whose names say their strides: c2 or p2 of 4, c3 or p3 of 8, and so on.
+
+    Args:
+        channels: of each map, such as ``c2=256, c3=512``.
+    """
+    return {
+        name: ShapeSpec(channels=width, stride=2 ** int(name[1:]))
+        for name, width in channels.items()
+    }
 
 
 def check_maps(
