@@ -16,7 +16,6 @@ from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.backbone import BottomUp
 from df2s2_d2.modeling.losses import FocalLoss
 from df2s2_d2.modeling.map_shapes import map_shapes
-from df2s2_d2.modeling.multi_scale import ImageScale
 from df2s2_d2.modeling.targets import AnchorMatcher
 from df2s2_d2.training.optimizer import fused_sgd
 from df2s2_d2.training.schedules import warmup_multi_step
@@ -97,6 +96,6 @@ dataloader.train.mapper.augmentations = [
 dataloader.test.mapper.augmentations = [
     L(BoundedResize)(short_side=800, longest_side=sys.maxsize, max_pixels=4_000_000)
 ]
-test_detector.scales = [
-    L(ImageScale)(short_side="${dataloader.test.mapper.augmentations[0].short_side}")
+test_detector.scales.sizes = [
+    dict(short_side="${dataloader.test.mapper.augmentations[0].short_side}")
 ]

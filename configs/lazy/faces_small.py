@@ -15,7 +15,6 @@ from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.backbone import BottomUp, TimmNetwork
 from df2s2_d2.modeling.losses import FocalLoss
 from df2s2_d2.modeling.map_shapes import map_shapes
-from df2s2_d2.modeling.multi_scale import ImageScale
 from df2s2_d2.modeling.targets import AnchorMatcher
 from df2s2_d2.training.schedules import warmup_cosine
 
@@ -110,7 +109,7 @@ dataloader.test.num_workers = 2
 # Small faces are found in enlarged images, faces of more than 150 pixels in small ones.
 test_detector.is_augmented = True
 test_detector.merge = "nms"
-test_detector.scales = [L(ImageScale)(short_side=320), L(ImageScale)(short_side=832)]
+test_detector.scales.sizes = [dict(short_side=320), dict(short_side=832)]
 
 train.device = "cpu"
 train.bottom_up_weights = "weights/efficientnet_lite0.pth"

@@ -51,7 +51,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
         path = weights_to_evaluate(cfg, resume)
         load_trained(build_untrained(without_training_parts(cfg)), path)
     _check_mappers(cfg, for_training)
-    _on_main_process(partial(check_data_sets, cfg, for_training))
+    on_main_process(partial(check_data_sets, cfg, for_training))
 
 
 def _build_model(cfg: CfgNode) -> nn.Module:
@@ -77,7 +77,7 @@ def _check_mappers(cfg: CfgNode, for_training: bool) -> None:
         ) from error
 
 
-def _on_main_process(check: Callable[[], None]) -> None:
+def on_main_process(check: Callable[[], None]) -> None:
     """Run a costly check on the main process alone, and let all processes fail if it does."""
     error = None
     if comm.is_main_process():

@@ -45,7 +45,7 @@ from df2s2_d2.training.resume import (
     steps_done,
 )
 from df2s2_d2.training.signals import StopOnSignal, stoppable
-from df2s2_d2.training.step import build_step
+from df2s2_d2.training.step import WRITE_PERIOD, build_step
 from df2s2_d2.training.weight_average import build_weight_average
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 class Trainer(DefaultTrainer):
     """Train and evaluate face detectors, and any other detectron2 model on the same data."""
+
+    # Steps between two reports of the losses.
+    write_period = WRITE_PERIOD
 
     def __init__(self, cfg: CfgNode):
         # Not DefaultTrainer's own, whose model, step and checkpoints are detectron2's.
@@ -69,6 +72,7 @@ class Trainer(DefaultTrainer):
             self.build_train_loader(cfg),
             self.build_optimizer(cfg, model),
             self.average,
+            self.write_period,
         )
         self.scheduler = self.build_lr_scheduler(cfg, self.optimizer)
         self.checkpointer = RunCheckpointer(
@@ -76,7 +80,7 @@ class Trainer(DefaultTrainer):
             cfg.OUTPUT_DIR,
             save_to_disk=comm.is_main_process(),
             trainer=weakref.proxy(self),
-            **{CONFIG_KEY: CarriedConfig(cfg)},
+            **self.carried_by_checkpoints(cfg),
         )
         if self.average is not None:
             self.checkpointer.add_checkpointable(AVERAGE_KEY, self.average)
@@ -150,6 +154,11 @@ class Trainer(DefaultTrainer):
             return super().train()
 
     @classmethod
+    def carried_by_checkpoints(cls, cfg: CfgNode) -> dict[str, Any]:
+        """What checkpoints carry beside the state of the run, by name."""
+        return {CONFIG_KEY: CarriedConfig(cfg)}
+
+    @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         model = super().build_model(cfg)
         if cfg.SOLVER.CHANNELS_LAST:
@@ -208,14 +217,16 @@ class Trainer(DefaultTrainer):
         """
         solver, test = self.cfg.SOLVER, self.cfg.TEST
         built = super().build_hooks()
-        built = [hook for hook in built if not isinstance(hook, hooks.PeriodicCheckpointer)]
+        replaced = (hooks.PeriodicCheckpointer, hooks.PeriodicWriter)
+        built = [hook for hook in built if not isinstance(hook, replaced)]
         at = next(i for i, hook in enumerate(built) if isinstance(hook, hooks.EvalHook))
         before, behind = built[:at], built[at + 1 :]
         period = test.EVAL_PERIOD if self.cfg.DATASETS.TEST else 0
-        latest, best = [], []
+        latest, best, writers = [], [], []
         if comm.is_main_process():
             latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]
             best = [BestCheckpointer(test.BEST_METRIC)] if period > 0 else []
+            writers = [hooks.PeriodicWriter(self.build_writers(), self.write_period)]
         return [
             ReproducibleSteps(),
             *before,
@@ -223,6 +234,7 @@ class Trainer(DefaultTrainer):
             hooks.EvalHook(test.EVAL_PERIOD, self.evaluate),
             *best,
             *behind,
+            *writers,
             CatchUp(period, test.BEST_METRIC),
             self._stop_on_signal,
         ]

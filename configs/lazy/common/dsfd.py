@@ -16,7 +16,6 @@ from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.backbone import BottomUp
 from df2s2_d2.modeling.losses import MinedSoftmaxLoss
 from df2s2_d2.modeling.map_shapes import map_shapes
-from df2s2_d2.modeling.multi_scale import ImageScale
 from df2s2_d2.modeling.targets import AnchorMatcher
 from df2s2_d2.training.optimizer import fused_sgd
 from df2s2_d2.training.schedules import warmup_multi_step
@@ -140,7 +139,7 @@ dataloader.train.mapper.augmentations = [
     L(PhotometricDistortion)(image_format="RGB"),
 ]
 # The original size
-test_detector.scales = [L(ImageScale)(factor=1.0)]
+test_detector.scales.sizes = [dict(factor=1.0)]
 
 train.max_iter = 60000
 train.eval_period = 5000

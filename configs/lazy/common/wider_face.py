@@ -5,7 +5,7 @@ from detectron2.data import build_detection_test_loader, get_detection_dataset_d
 
 from df2s2_d2.data import FaceDatasetMapper, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
-from df2s2_d2.modeling.multi_scale import BoundedDetector
+from df2s2_d2.modeling.multi_scale import BoundedDetector, make_scales
 
 dataloader = dict(
     train=L(build_train_loader)(
@@ -44,7 +44,7 @@ dataloader = dict(
 # What a test runs in place of the model, which the trainer gives it: in bounded memory and, with
 # is_augmented=True, in all of its scales.
 test_detector = L(BoundedDetector)(
-    scales=[],
+    scales=L(make_scales)(sizes=[]),
     is_augmented=False,
     merge="box_voting",
     nms_threshold="${model.nms_threshold}",
