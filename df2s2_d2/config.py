@@ -27,6 +27,8 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     Raises:
         ValueError: naming the file or key and what is wrong with it.
     """
+    if config_file.endswith(".py"):
+        raise ValueError(f"Config {config_file} is Python: give it to `df2s2 train-lazy`")
     cfg = _default_config()
     if config_file:
         with _naming(f"Config {config_file}"):

@@ -29,7 +29,7 @@ from df2s2_d2.training.lazy_parts import LazyParts
 from df2s2_d2.training.lazy_settings import in_lazy_words, run_settings
 from df2s2_d2.training.lazy_trainer import LazyTrainer
 from df2s2_d2.training.model_checks import check_device
-from df2s2_d2.training.resume import check_start
+from df2s2_d2.training.resume import check_start, optimizer_name
 from df2s2_d2.training.schedule_checks import check_counts
 
 
@@ -108,8 +108,7 @@ def check_inputs(lazy: DictConfig, for_training: bool = True, resume: bool = Fal
         with _naming("lr_multiplier"):
             parts.schedule()(0.0)
         with _naming("optimizer"):
-            group = parts.optimizer(model).param_groups[0]
-        cfg.SOLVER.OPTIMIZER = "AdamW" if "betas" in group else "SGD"
+            cfg.SOLVER.OPTIMIZER = optimizer_name(parts.optimizer(model).param_groups[0])
         _check_bottom_up(cfg, model)
         check_start(cfg, model, resume)
     else:

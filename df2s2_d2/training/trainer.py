@@ -41,6 +41,7 @@ from df2s2_d2.training.resume import (
     check_length,
     check_optimizer,
     name_parameters,
+    optimizer_name,
     set_step,
     steps_done,
 )
@@ -106,7 +107,7 @@ class Trainer(DefaultTrainer):
         """Go on where a run stopped, by the schedule, rates and decays of this one's config."""
         steps = steps_done(state, self.cfg)
         check_length(self.cfg, steps)
-        check_optimizer(self.cfg, state)
+        check_optimizer(self.cfg, state, optimizer_name(self.optimizer.param_groups[0]))
         inner = state["_trainer"]
         inner = inner | {"optimizer": adapt_optimizer_state(self.optimizer, inner["optimizer"])}
         state = state | {"iteration": steps - 1, "_trainer": inner}

@@ -46,6 +46,7 @@ dataloader = dict(
 test_detector = L(BoundedDetector)(
     scales=L(make_scales)(sizes=[]),
     is_augmented=False,
+    max_pixels=4_000_000,
     merge="box_voting",
     nms_threshold="${model.nms_threshold}",
     max_detections="${model.max_detections}",
