@@ -27,6 +27,8 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     Raises:
         ValueError: naming the file or key and what is wrong with it.
     """
+    if config_file.endswith(".py"):
+        raise ValueError(f"Config {config_file} is Python: give it to `df2s2 train-lazy`")
     cfg = _default_config()
     if config_file:
         with _naming(f"Config {config_file}"):
@@ -199,6 +201,10 @@ def _add_pyramid_config(cfg: CN) -> None:
     # Of the stacked branches: dilation, and whether each sees a third of the channels only.
     cfg.MODEL.FEM.DILATION = 3
     cfg.MODEL.FEM.SPLIT_INPUT = False
+    # Channels of every output map (1x1 projections); 0 = as the branches give, as in the paper.
+    cfg.MODEL.FEM.OUT_CHANNELS = 0
+    # Levels pooled from the topmost map, as heads of other models want them; the paper has none.
+    cfg.MODEL.FEM.NUM_POOLED_LEVELS = 0
 
 
 def _add_detector_config(cfg: CN) -> None:

@@ -18,7 +18,7 @@ def list_configs() -> dict[str, str]:
 
     Where a config is a row of a paper's table, the sentence says which, and gives its figures.
     """
-    folder = _folder()
+    folder = shipped_folder()
     paths = sorted(folder.rglob("*.yaml"))
     return {path.relative_to(folder).as_posix(): _first_sentence(path) for path in paths}
 
@@ -38,7 +38,7 @@ def config_path(name: str) -> str:
     shipped_name = name.removeprefix("./").removeprefix("configs/")
     names = list_configs()
     if shipped_name in names:
-        return str(_folder() / shipped_name)
+        return str(shipped_folder() / shipped_name)
     alike = difflib.get_close_matches(shipped_name, names, n=3, cutoff=0.8)
     # Who knows the file may not know its folder.
     alike += [known for known in names if Path(known).name == Path(name).name]
@@ -48,7 +48,8 @@ def config_path(name: str) -> str:
     )
 
 
-def _folder() -> Path:
+def shipped_folder() -> Path:
+    """Where the shipped configs lie: in the package, or beside it in a checkout."""
     return next(folder for folder in _FOLDERS if folder.is_dir())
 
 

@@ -76,8 +76,8 @@ MAY_IMPORT = {
     "formats": set(),
     "images": {"formats"},
     "evaluation": {"formats"},
-    "data": {"formats", "images"},
-    "modeling": set(),
+    "data": {"config_checks", "formats", "images"},
+    "modeling": {"config_checks"},
     "inference": {
         *("config", "data", "formats", "hardware", "images", "missing_packages", "modeling"),
         *("models", "visualization"),

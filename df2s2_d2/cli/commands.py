@@ -10,6 +10,7 @@ from typing import Protocol
 # What is typed -> the module of this folder that does it, in the order of the help.
 COMMANDS: Mapping[str, str] = {
     "train": "train",
+    "train-lazy": "train_lazy",
     "detect": "detect",
     "evaluate wider-face": "evaluate_wider_face",
     "evaluate fddb": "evaluate_fddb",

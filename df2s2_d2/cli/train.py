@@ -23,19 +23,31 @@ AUTOMATIC_URL = "auto"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(program=parser.prog)
     parser.add_argument(
         "--config-file",
         default="",
         metavar="FILE",
         help="a config: a path, or a name that `df2s2 configs` lists",
     )
+    add_run_arguments(parser)
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="over the config, last"
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of a run, whatever kind of config describes it."""
+    parser.set_defaults(program=parser.prog)
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on after the last step that OUTPUT_DIR has a checkpoint of, if there is one",
+        help="go on from the newest checkpoint in the output folder, if there is one",
     )
-    parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS only")
+    parser.add_argument(
+        "--eval-only",
+        action="store_true",
+        help="evaluate the trained weights that the config names",
+    )
     parser.add_argument(
         "--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine; default 1"
     )
@@ -58,9 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="how long processes wait for each other, at the start, while one of them saves and "
         "while it scores; default 30",
-    )
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="over the config, last"
     )
 
 

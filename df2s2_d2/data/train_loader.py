@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetFromList, get_detection_dataset_dicts
 from detectron2.data.build import trivial_batch_collator
 from detectron2.data.detection_utils import check_metadata_consistency
 from detectron2.utils import comm
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from df2s2_d2.data.sampling import Sample, TrainingBatches, repeat_factors
@@ -61,16 +62,8 @@ class MappedSamples(Dataset):
         raise ValueError(f"{_MAX_PASSED_OVER} training images in a row cannot be used")
 
 
-def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
-    """Build the endless loader of this process's share of the training batches.
-
-    With SEED < 0 the seed is random, the same in all processes. To go on with a run, change
-    ``seed`` and ``first_batch`` of the loader's ``batch_sampler``, a :class:`TrainingBatches`,
-    before the first batch is drawn.
-
-    Args:
-        cfg: the keys that detectron2's loader reads.
-        mapper: see :class:`MappedSamples`.
+def _loader_from_config(cfg: CfgNode, mapper: Mapper) -> dict[str, Any]:
+    """Arguments of :func:`build_train_loader` from the keys that detectron2's loader reads.
 
     Raises:
         ValueError: naming the key of ``cfg`` that is wrong.
@@ -84,27 +77,66 @@ def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
     }
     with contextlib.suppress(AttributeError):  # not every data set names its classes
         check_metadata_consistency("thing_classes", names)
-    images = [image for data_set in data_sets.values() for image in data_set]
     seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
+    return {
+        "dataset": [image for data_set in data_sets.values() for image in data_set],
+        "mapper": mapper,
+        "total_batch_size": cfg.SOLVER.IMS_PER_BATCH,
+        "num_workers": cfg.DATALOADER.NUM_WORKERS,
+        "aspect_ratio_grouping": cfg.DATALOADER.ASPECT_RATIO_GROUPING,
+        "factors": repeat_factors(cfg, data_sets, seed),
+        "seed": seed,
+    }
+
+
+@configurable(from_config=_loader_from_config)
+def build_train_loader(
+    dataset: Sequence[dict[str, Any]],
+    *,
+    mapper: Mapper,
+    total_batch_size: int,
+    num_workers: int = 0,
+    aspect_ratio_grouping: bool = False,
+    factors: Tensor | None = None,
+    seed: int = -1,
+) -> DataLoader:
+    """Build the endless loader of this process's share of the training batches.
+
+    To be called with these arguments, or as ``build_train_loader(cfg, mapper)``. To go on with a
+    run, change ``seed`` and ``first_batch`` of the loader's ``batch_sampler``, a
+    :class:`TrainingBatches`, before the first batch is drawn.
+
+    Args:
+        dataset: images in detectron2's standard format.
+        mapper: see :class:`MappedSamples`.
+        total_batch_size: images of all processes together.
+        num_workers: processes that load images for this one; 0 = it loads them itself.
+        aspect_ratio_grouping: whether tall and wide images come in batches of their own.
+        factors: (N,) how often an epoch shows each image; None = once.
+        seed: of the order and the augmentations; below 0 a random one, the same in all processes.
+
+    Raises:
+        ValueError: if the processes cannot have equal shares, or there is no image to be shown.
+    """
     batches = TrainingBatches(
-        repeat_factors(cfg, data_sets, seed),
-        batch_size=cfg.SOLVER.IMS_PER_BATCH,
-        seed=seed,
-        groups=_orientations(images) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None,
+        torch.ones(len(dataset)) if factors is None else factors,
+        batch_size=total_batch_size,
+        seed=seed if seed >= 0 else comm.shared_random_seed(),
+        groups=_orientations(dataset) if aspect_ratio_grouping else None,
         rank=comm.get_rank(),
         world_size=comm.get_world_size(),
     )
     return DataLoader(
-        MappedSamples(DatasetFromList(images, copy=False), mapper),
+        MappedSamples(DatasetFromList(dataset, copy=False), mapper),
         batch_sampler=batches,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=num_workers,
         collate_fn=trivial_batch_collator,
         # Else the loader's start would draw from the generator of the training.
         generator=torch.Generator(),
     )
 
 
-def _orientations(images: list[dict[str, Any]]) -> list[bool] | None:
+def _orientations(images: Sequence[dict[str, Any]]) -> list[bool] | None:
     """Whether each image is wide, so that tall and wide ones come in batches of their own."""
     with contextlib.suppress(KeyError):
         return [image["width"] > image["height"] for image in images]

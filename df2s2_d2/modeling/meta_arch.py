@@ -9,6 +9,7 @@ from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.host_sync import to_device
 from df2s2_d2.modeling.postprocessing import resize_detections, select_detections, to_instances
 from df2s2_d2.modeling.shot import Shot
@@ -28,6 +29,9 @@ class FaceDetector(DenseDetector):
             :func:`~df2s2_d2.modeling.postprocessing.select_detections` and
             :meth:`Shot.candidates`.
         round_boxes_outward: see :func:`~df2s2_d2.modeling.boxes.round_outward`.
+
+    Raises:
+        ValueError: if a shot was built for other maps than the backbone gives.
     """
 
     @configurable
@@ -48,6 +52,9 @@ class FaceDetector(DenseDetector):
         super().__init__(
             backbone, shot, shot.in_features, pixel_mean=pixel_mean, pixel_std=pixel_std
         )
+        for part in (shot, first_shot):
+            if part is not None:
+                part.check_fit(backbone.output_shape())
         self.first_shot = first_shot
         self.score_threshold = score_threshold
         self.num_candidates = num_candidates
@@ -57,6 +64,7 @@ class FaceDetector(DenseDetector):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
+        check_keys_added(cfg, "MODEL.SHOT", "MODEL.FIRST_SHOT", "MODEL.FACE_DETECTOR")
         backbone = build_backbone(cfg)
         shapes, sources = backbone.output_shape(), getattr(backbone, "sources", {})
         first_shot = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
@@ -20,6 +22,7 @@ from df2s2_d2.modeling.losses import (
     mean_over_workers,
     normalized_sum,
 )
+from df2s2_d2.modeling.map_shapes import check_maps
 from df2s2_d2.modeling.targets import (
     IGNORED,
     POSITIVE,
@@ -55,7 +58,7 @@ class Shot(nn.Module):
         *,
         head: nn.Module,
         anchor_generator: GridAnchorGenerator,
-        in_features: list[str],
+        in_features: Sequence[str],
         matcher: AnchorMatcher,
         box2box_transform: Box2BoxTransform,
         classification_loss: ClassificationLoss,
@@ -74,7 +77,7 @@ class Shot(nn.Module):
             )
         self.head = head
         self.anchor_generator = anchor_generator
-        self.in_features = in_features
+        self.in_features = list(in_features)
         self.target_rule = TargetRule(matcher, mask_assignment, anchor_generator.sizes)
         self.box2box_transform = box2box_transform
         code_weights = torch.tensor(box2box_transform.weights)
@@ -86,6 +89,37 @@ class Shot(nn.Module):
         self.mask_weight = mask_weight
         self.loss_weight = loss_weight
         self.loss_suffix = loss_suffix
+
+    def check_fit(self, shapes: Mapping[str, ShapeSpec]) -> None:
+        """Check that the shot fits the maps of a backbone, as far as its head says what it wants.
+
+        Args:
+            shapes: of all maps of the backbone.
+
+        Raises:
+            ValueError: if maps are missing, or head and anchors were built for others.
+        """
+        _check_names(self.in_features, shapes)
+        wanted = getattr(self.head, "input_shape", None)
+        if wanted is not None:
+            check_maps("The head of a shot", wanted, "the backbone", shapes)
+            if list(wanted) != self.in_features:
+                raise ValueError(
+                    f"A shot's head was built for the maps {list(wanted)}, but its in_features are "
+                    f"{self.in_features}: give both the same, in the same order"
+                )
+        strides = [shapes[name].stride for name in self.in_features]
+        if list(self.anchor_generator.strides) != strides:
+            raise ValueError(
+                f"A shot's anchors have strides {list(self.anchor_generator.strides)}, but its "
+                f"maps {self.in_features} have {strides}: give the anchor generator these"
+            )
+        count = self.anchor_generator.num_anchors[0]
+        if getattr(self.head, "num_anchors", count) != count:
+            raise ValueError(
+                f"A shot's head predicts {self.head.num_anchors} anchors a cell, but there are "
+                f"{count}, octaves x aspect ratios: give its num_anchors this number"
+            )
 
     @classmethod
     def from_config(
@@ -101,12 +135,7 @@ class Shot(nn.Module):
             input_shape: of all maps of the backbone.
             sources: for maps made of another map without parameters, the name of that map.
         """
-        missing = [name for name in cfg.IN_FEATURES if name not in input_shape]
-        if missing:
-            raise ValueError(
-                f"IN_FEATURES of a shot names {missing}, but the backbone gives "
-                f"{sorted(input_shape)}: name maps of the backbone, or change the neck"
-            )
+        _check_names(cfg.IN_FEATURES, input_shape)
         shapes = [input_shape[name] for name in cfg.IN_FEATURES]
         anchor_generator = GridAnchorGenerator.from_node(
             cfg.ANCHORS, strides=[shape.stride for shape in shapes]
@@ -234,6 +263,16 @@ class Shot(nn.Module):
         deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
         boxes = self.box2box_transform.apply_deltas(deltas.flatten(0, 1), anchors.flatten(0, 1))
         return boxes.view_as(deltas), scores
+
+
+def _check_names(in_features: Sequence[str], shapes: Mapping[str, ShapeSpec]) -> None:
+    """Raise a ValueError if a backbone lacks maps that a shot reads."""
+    missing = [name for name in in_features if name not in shapes]
+    if missing:
+        raise ValueError(
+            f"IN_FEATURES of MODEL.SHOT or MODEL.FIRST_SHOT names {missing}, but the backbone "
+            f"gives {sorted(shapes)}: name maps of the backbone there, or change the neck"
+        )
 
 
 def _at_most(limit: int, count: int | Tensor) -> int | Tensor:

@@ -66,5 +66,5 @@ def accelerate(model: nn.Module, cfg: CfgNode) -> None:
             model.forward_training = torch.compile(
                 model.forward_training, backend=cfg.SOLVER.COMPILE
             )
-        else:
+        elif hasattr(model, "head"):
             model.head.compile(backend=cfg.SOLVER.COMPILE)

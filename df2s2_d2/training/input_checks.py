@@ -15,7 +15,12 @@ from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.training.acceleration import check_switches
 from df2s2_d2.training.data_checks import check_data_sets
 from df2s2_d2.training.evaluation import weights_to_evaluate
-from df2s2_d2.training.model_checks import build_untrained, check_device, check_part_names
+from df2s2_d2.training.model_checks import (
+    build_untrained,
+    check_device,
+    check_one_class,
+    check_part_names,
+)
 from df2s2_d2.training.resume import check_start
 from df2s2_d2.training.schedule_checks import check_schedule
 
@@ -36,6 +41,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
     """
     check_test_time_augmentation(cfg)
     check_part_names(cfg)
+    check_one_class(cfg)
     check_device(cfg)
     if for_training:
         check_switches(cfg)
@@ -45,7 +51,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
         path = weights_to_evaluate(cfg, resume)
         load_trained(build_untrained(without_training_parts(cfg)), path)
     _check_mappers(cfg, for_training)
-    _on_main_process(partial(check_data_sets, cfg, for_training))
+    on_main_process(partial(check_data_sets, cfg, for_training))
 
 
 def _build_model(cfg: CfgNode) -> nn.Module:
@@ -71,7 +77,7 @@ def _check_mappers(cfg: CfgNode, for_training: bool) -> None:
         ) from error
 
 
-def _on_main_process(check: Callable[[], None]) -> None:
+def on_main_process(check: Callable[[], None]) -> None:
     """Run a costly check on the main process alone, and let all processes fail if it does."""
     error = None
     if comm.is_main_process():

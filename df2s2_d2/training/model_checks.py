@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_model
 from torch import nn
 
+from df2s2_d2.config_checks import check_names
 from df2s2_d2.modeling import HEAD_REGISTRY, NECK_REGISTRY
 
 # What says which key is wrong.
@@ -18,23 +17,6 @@ _KEY = re.compile(r"[A-Z][A-Z0-9]+[._][A-Z]")
 
 # That images are read in.
 _IMAGE_FORMATS = ("BGR", "RGB")
-
-
-def check_names(values: dict[str, tuple[str, Iterable[str]]]) -> None:
-    """Check that values are among those that are known.
-
-    Args:
-        values: key of the config -> its value, and the known ones.
-
-    Raises:
-        ValueError: naming the first key that is wrong, and the known values.
-    """
-    for key, (value, known) in values.items():
-        known = sorted(known)
-        if value not in known:
-            similar = difflib.get_close_matches(str(value), known, n=1)
-            hint = f" (is it {similar[0]}?)" if similar else ""
-            raise ValueError(f"{key} is {value!r}{hint}: it must be one of {', '.join(known)}")
 
 
 def check_part_names(cfg: CfgNode) -> None:
@@ -62,6 +44,22 @@ def check_part_names(cfg: CfgNode) -> None:
         if model.FIRST_SHOT.ENABLED:
             values["MODEL.FIRST_SHOT.HEAD.NAME"] = model.FIRST_SHOT.HEAD.NAME, heads
     check_names(values)
+
+
+def check_one_class(cfg: CfgNode) -> None:
+    """Check that a model of detectron2 detects faces, the one class of all data sets, and no more.
+
+    Raises:
+        ValueError: naming the key that says otherwise.
+    """
+    node = {"RetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}.get(
+        cfg.MODEL.META_ARCHITECTURE
+    )
+    if node and cfg.MODEL[node].NUM_CLASSES != 1:
+        raise ValueError(
+            f"MODEL.{node}.NUM_CLASSES is {cfg.MODEL[node].NUM_CLASSES}, but the data sets have "
+            "one class, the face: set it to 1"
+        )
 
 
 def check_device(cfg: CfgNode) -> None:

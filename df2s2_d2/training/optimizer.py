@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from torch import Tensor, nn
 
-from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.config_checks import check_names
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -20,23 +23,35 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     return OPTIMIZERS[cfg.SOLVER.OPTIMIZER](cfg, model)
 
 
-def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """detectron2's SGD for the same keys below SOLVER, gradient clipping among them, but fused."""
-    solver = cfg.SOLVER
-    optimizer = torch.optim.SGD(
-        _parameter_groups(cfg, model),
-        lr=solver.BASE_LR,
-        momentum=solver.MOMENTUM,
-        nesterov=solver.NESTEROV,
-        weight_decay=solver.WEIGHT_DECAY,
-        fused=True,
-    )
-    if solver.MOMENTUM:
+def fused_sgd(
+    params: Iterable, *, lr: float, momentum: float = 0.0, **options: Any
+) -> torch.optim.SGD:
+    """torch's SGD in one pass over the weights, which may leave out its first step.
+
+    Args:
+        params: parameters or groups of them.
+        lr, momentum, options: of ``torch.optim.SGD``.
+    """
+    optimizer = torch.optim.SGD(params, lr=lr, momentum=momentum, fused=True, **options)
+    if momentum:
         # The fused kernel makes its own without filling them, and would keep what lay there if it
         # leaves out its very first step, as float16 often makes it.
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """detectron2's SGD for the same keys below SOLVER, gradient clipping among them, but fused."""
+    solver = cfg.SOLVER
+    optimizer = fused_sgd(
+        _parameter_groups(cfg, model),
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        nesterov=solver.NESTEROV,
+        weight_decay=solver.WEIGHT_DECAY,
+    )
     return maybe_add_gradient_clipping(cfg, optimizer)
 
 

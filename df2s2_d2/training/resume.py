@@ -36,7 +36,7 @@ def check_start(cfg: CfgNode, model: nn.Module, resume: bool) -> None:
         checkpoint = read_checkpoint(path)
         check_fit(model, weights_in(checkpoint, path), path)
         check_length(cfg, steps_done(checkpoint["trainer"], cfg))
-        check_optimizer(cfg, checkpoint["trainer"])
+        check_optimizer(cfg, checkpoint["trainer"], cfg.SOLVER.OPTIMIZER)
         return
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
     check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
@@ -73,23 +73,28 @@ def check_length(cfg: CfgNode, steps: int) -> None:
         )
 
 
-def check_optimizer(cfg: CfgNode, state: dict[str, Any]) -> None:
+def optimizer_name(group: dict[str, Any]) -> str:
+    """What SOLVER.OPTIMIZER calls the optimizer of a group of parameters."""
+    return "AdamW" if "betas" in group else "SGD"
+
+
+def check_optimizer(cfg: CfgNode, state: dict[str, Any], name: str) -> None:
     """Check that a run goes on with the optimizer that it was started with.
 
     Args:
         cfg: of the run that goes on.
         state: of the trainer, as :meth:`Trainer.state_dict` gives it.
+        name: of the optimizer, as SOLVER.OPTIMIZER has it.
 
     Raises:
         ValueError: if the moments of one would be taken for those of the other.
     """
-    group = state["_trainer"]["optimizer"]["param_groups"][0]
-    before = "AdamW" if "betas" in group else "SGD"
-    if before != cfg.SOLVER.OPTIMIZER:
+    before = optimizer_name(state["_trainer"]["optimizer"]["param_groups"][0])
+    if before != name:
         raise ValueError(
             f"The run in {cfg.OUTPUT_DIR} was trained by {before}, but SOLVER.OPTIMIZER is "
-            f"{cfg.SOLVER.OPTIMIZER}: resume it with SOLVER.OPTIMIZER {before}, or start anew from "
-            "its weights by MODEL.WEIGHTS"
+            f"{name}: resume it with SOLVER.OPTIMIZER {before}, or start anew from its weights by "
+            "MODEL.WEIGHTS"
         )
 
 

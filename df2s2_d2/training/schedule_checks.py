@@ -7,7 +7,7 @@ from detectron2.engine import DefaultTrainer
 from detectron2.solver import build_lr_scheduler
 from torch import nn
 
-from df2s2_d2.training.model_checks import check_names
+from df2s2_d2.config_checks import check_names
 from df2s2_d2.training.optimizer import build_optimizer
 from df2s2_d2.training.step import check_parts
 
@@ -43,10 +43,7 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
             ("norm", "value"),
         )
     check_names(values)
-    _check_batch_size(cfg, num_processes)
-    scaled = DefaultTrainer.auto_scale_workers(cfg, num_processes)
-    _check_periods(scaled, "" if scaled is cfg else f", scaled to {num_processes} processes")
-    check_parts(scaled, num_processes)
+    scaled = check_counts(cfg, num_processes)
     try:
         build_lr_scheduler(scaled, build_optimizer(scaled, nn.Linear(1, 1)))
     except (AssertionError, TypeError, ValueError, ZeroDivisionError) as error:
@@ -54,6 +51,25 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
         raise ValueError(
             f"No optimizer and learning rates can be made of the keys below SOLVER ({what})"
         ) from error
+
+
+def check_counts(cfg: CfgNode, num_processes: int) -> CfgNode:
+    """Check the batch size and the numbers of iterations.
+
+    Args:
+        cfg, num_processes: see :func:`check_schedule`.
+
+    Returns:
+        The config scaled to the number of processes.
+
+    Raises:
+        ValueError: naming the key and what is wrong with it.
+    """
+    _check_batch_size(cfg, num_processes)
+    scaled = DefaultTrainer.auto_scale_workers(cfg, num_processes)
+    _check_periods(scaled, "" if scaled is cfg else f", scaled to {num_processes} processes")
+    check_parts(scaled, num_processes)
+    return scaled
 
 
 def _check_batch_size(cfg: CfgNode, num_processes: int) -> None:

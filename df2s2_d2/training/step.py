@@ -147,7 +147,7 @@ class TrainingStep(SimpleTrainer):
 
 
 # Steps between two reports of detectron2's writers.
-_WRITE_PERIOD = 20
+WRITE_PERIOD = 20
 
 
 def build_step(
@@ -156,6 +156,7 @@ def build_step(
     data_loader,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
+    write_period: int = WRITE_PERIOD,
 ) -> TrainingStep:
     """The step that the keys below SOLVER describe.
 
@@ -165,11 +166,12 @@ def build_step(
         data_loader: of this process.
         optimizer: of the model.
         average: see :class:`TrainingStep`.
+        write_period: steps between two reports of the writers.
     """
     check_parts(cfg, comm.get_world_size())
     device = torch.device(cfg.MODEL.DEVICE)
     # Reading anything makes a GPU wait, so it is done only when losses are written.
-    period = 1 if device.type == "cpu" else _WRITE_PERIOD
+    period = 1 if device.type == "cpu" else write_period
     return TrainingStep(
         model,
         data_loader,

@@ -18,6 +18,7 @@ from detectron2.utils.events import CommonMetricPrinter, EventWriter, Tensorboar
 from torch import nn
 from torch.utils.data import DataLoader
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.data import FaceDatasetMapper, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
@@ -40,11 +41,12 @@ from df2s2_d2.training.resume import (
     check_length,
     check_optimizer,
     name_parameters,
+    optimizer_name,
     set_step,
     steps_done,
 )
 from df2s2_d2.training.signals import StopOnSignal, stoppable
-from df2s2_d2.training.step import build_step
+from df2s2_d2.training.step import WRITE_PERIOD, build_step
 from df2s2_d2.training.weight_average import build_weight_average
 
 logger = logging.getLogger(__name__)
@@ -53,9 +55,13 @@ logger = logging.getLogger(__name__)
 class Trainer(DefaultTrainer):
     """Train and evaluate face detectors, and any other detectron2 model on the same data."""
 
+    # Steps between two reports of the losses.
+    write_period = WRITE_PERIOD
+
     def __init__(self, cfg: CfgNode):
         # Not DefaultTrainer's own, whose model, step and checkpoints are detectron2's.
         TrainerBase.__init__(self)
+        check_keys_added(cfg, "SOLVER.OPTIMIZER")
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         model = self.build_model(cfg)
         # Copied before the model gets what cannot be copied.
@@ -67,6 +73,7 @@ class Trainer(DefaultTrainer):
             self.build_train_loader(cfg),
             self.build_optimizer(cfg, model),
             self.average,
+            self.write_period,
         )
         self.scheduler = self.build_lr_scheduler(cfg, self.optimizer)
         self.checkpointer = RunCheckpointer(
@@ -74,7 +81,7 @@ class Trainer(DefaultTrainer):
             cfg.OUTPUT_DIR,
             save_to_disk=comm.is_main_process(),
             trainer=weakref.proxy(self),
-            **{CONFIG_KEY: CarriedConfig(cfg)},
+            **self.carried_by_checkpoints(cfg),
         )
         if self.average is not None:
             self.checkpointer.add_checkpointable(AVERAGE_KEY, self.average)
@@ -100,7 +107,7 @@ class Trainer(DefaultTrainer):
         """Go on where a run stopped, by the schedule, rates and decays of this one's config."""
         steps = steps_done(state, self.cfg)
         check_length(self.cfg, steps)
-        check_optimizer(self.cfg, state)
+        check_optimizer(self.cfg, state, optimizer_name(self.optimizer.param_groups[0]))
         inner = state["_trainer"]
         inner = inner | {"optimizer": adapt_optimizer_state(self.optimizer, inner["optimizer"])}
         state = state | {"iteration": steps - 1, "_trainer": inner}
@@ -146,6 +153,11 @@ class Trainer(DefaultTrainer):
         """As detectron2's; a signal stops it (:class:`StopOnSignal`)."""
         with self._stop_on_signal:
             return super().train()
+
+    @classmethod
+    def carried_by_checkpoints(cls, cfg: CfgNode) -> dict[str, Any]:
+        """What checkpoints carry beside the state of the run, by name."""
+        return {CONFIG_KEY: CarriedConfig(cfg)}
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -206,14 +218,16 @@ class Trainer(DefaultTrainer):
         """
         solver, test = self.cfg.SOLVER, self.cfg.TEST
         built = super().build_hooks()
-        built = [hook for hook in built if not isinstance(hook, hooks.PeriodicCheckpointer)]
+        replaced = (hooks.PeriodicCheckpointer, hooks.PeriodicWriter)
+        built = [hook for hook in built if not isinstance(hook, replaced)]
         at = next(i for i, hook in enumerate(built) if isinstance(hook, hooks.EvalHook))
         before, behind = built[:at], built[at + 1 :]
         period = test.EVAL_PERIOD if self.cfg.DATASETS.TEST else 0
-        latest, best = [], []
+        latest, best, writers = [], [], []
         if comm.is_main_process():
             latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]
             best = [BestCheckpointer(test.BEST_METRIC)] if period > 0 else []
+            writers = [hooks.PeriodicWriter(self.build_writers(), self.write_period)]
         return [
             ReproducibleSteps(),
             *before,
@@ -221,6 +235,7 @@ class Trainer(DefaultTrainer):
             hooks.EvalHook(test.EVAL_PERIOD, self.evaluate),
             *best,
             *behind,
+            *writers,
             CatchUp(period, test.BEST_METRIC),
             self._stop_on_signal,
         ]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from df2s2_d2 import list_configs
+from df2s2_d2.lazy_config import list_lazy_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +64,11 @@ def test_wheel_holds_all_that_is_used(site):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("df2s2_d2/**/*.py")}
-    configs = {f"df2s2_d2/configs/{name}" for name in list_configs()}
+    configs = {f"df2s2_d2/configs/{name}" for name in (*list_configs(), *list_lazy_configs())}
+    configs |= {
+        f"df2s2_d2/{path.relative_to(ROOT).as_posix()}"
+        for path in ROOT.glob("configs/lazy/**/*.py")
+    }
     models = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("df2s2_d2/models/*")}
     assert len(sources) > 100 and len(configs) > 40 and len(models) > 1
     assert sources | configs | models | {"df2s2_d2/py.typed"} <= names

@@ -228,5 +228,5 @@ def test_one_process_looks_and_all_fail_alike(monkeypatch, rank):
     monkeypatch.setattr(comm, "is_main_process", lambda: rank == 0)
     monkeypatch.setattr(comm, "all_gather", lambda own: [own if rank == 0 else error, None])
     with pytest.raises(FileNotFoundError, match="^a.jpg is missing$"):
-        input_checks._on_main_process(look)
+        input_checks.on_main_process(look)
     assert looked == [0] * (rank == 0)

@@ -85,7 +85,20 @@ def test_weights_of_a_bottom_up_that_is_not_there_are_refused(tmp_path):
         MODEL__BACKBONE__NAME="build_resnet_fpn_backbone",
         MODEL__FPN__IN_FEATURES=["res2", "res3", "res4", "res5"],
         MODEL__RETINANET__IN_FEATURES=["p2", "p3", "p4", "p5"],
+        MODEL__RETINANET__NUM_CLASSES=1,
         MODEL__BOTTOM_UP__WEIGHTS=str(tmp_path / "weights.pth"),
     )
     with pytest.raises(ValueError, match="MODEL.BOTTOM_UP.WEIGHTS is .* but a FPN"):
         check_inputs(cfg)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "key"),
+    [
+        ("RetinaNet", "MODEL.RETINANET.NUM_CLASSES"),
+        ("GeneralizedRCNN", "MODEL.ROI_HEADS.NUM_CLASSES"),
+    ],
+)
+def test_models_of_many_classes_are_refused(architecture, key):
+    with pytest.raises(ValueError, match=f"^{key} is 80, but the data sets have one class"):
+        check_inputs(smallest_config(MODEL__META_ARCHITECTURE=architecture))

@@ -1,6 +1,7 @@
 """Augmentations of training images, and how a config chooses them."""
 
 from df2s2_d2.data.augmentation.anchor_sampling import AnchorSampling
+from df2s2_d2.data.augmentation.bounded_resize import BoundedResize
 from df2s2_d2.data.augmentation.build import build_augmentations
 from df2s2_d2.data.augmentation.crops import RandomSquareCrop, centres_inside, sizes_inside
 from df2s2_d2.data.augmentation.deferred_input import (
@@ -16,6 +17,7 @@ from df2s2_d2.data.augmentation.square_window import SquareWindowTransform
 
 __all__ = [
     "AnchorSampling",
+    "BoundedResize",
     "DeferredAugmentations",
     "DeferredInput",
     "DegradationTransform",

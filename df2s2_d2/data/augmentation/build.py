@@ -7,6 +7,7 @@ import sys
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.data.augmentation.anchor_sampling import AnchorSampling
 from df2s2_d2.data.augmentation.bounded_resize import BoundedResize
 from df2s2_d2.data.augmentation.crops import RandomSquareCrop
@@ -36,6 +37,7 @@ def build_augmentations(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     Raises:
         ValueError: if a key holds what it cannot.
     """
+    check_keys_added(cfg, "INPUT.SQUARE_CROP", "TEST.AUG.MAX_PIXELS")
     inputs = cfg.INPUT
     if not is_train:
         if inputs.MIN_SIZE_TEST == 0 or cfg.TEST.AUG.ENABLED:

@@ -54,9 +54,30 @@ class BenchmarkEvaluator(DatasetEvaluator):
         self._write_error: OSError | None = None
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
-        """Take the detections of a batch."""
+        """Take the detections of a batch.
+
+        Args:
+            inputs: one dict per image with its ``image_id``, as the mapper of any loader keeps it.
+            outputs: one dict per image with ``instances``, of any detector: ``pred_boxes`` in
+                pixels of the original image, ``scores`` and, optionally, ``pred_classes``.
+
+        Raises:
+            ValueError: if images have no ``image_id``, or classes are found that are no faces.
+        """
         for image, output in zip(inputs, outputs, strict=True):
+            if "image_id" not in image:
+                raise ValueError(
+                    f"{image.get('file_name', 'An image')} comes without its image_id, which "
+                    "detections are scored by: let the mapper keep it of the dataset dict"
+                )
             instances = output["instances"]
+            if instances.has("pred_classes") and instances.pred_classes.any():
+                raise ValueError(
+                    f"In image {image['image_id']!r} of {self._dataset_name} classes other than 0, "
+                    f"the face, are found, such as {int(instances.pred_classes.max())}: build the "
+                    "model with one class (MODEL.RETINANET.NUM_CLASSES or "
+                    "MODEL.ROI_HEADS.NUM_CLASSES 1), or give the evaluator its faces only"
+                )
             self._collected[image["image_id"]] = to_rows(instances), instances.image_size
 
     def evaluate(self) -> OrderedDict | None:

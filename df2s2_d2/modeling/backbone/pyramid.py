@@ -10,7 +10,10 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_keys_added, check_names
+from df2s2_d2.modeling.backbone.stock_heads import check_stock_heads
 from df2s2_d2.modeling.layers import rectified_conv
+from df2s2_d2.modeling.map_shapes import check_maps
 from df2s2_d2.modeling.necks import Neck, build_neck
 
 
@@ -97,6 +100,9 @@ class PyramidBackbone(Backbone):
         bottom_up: see :class:`BottomUp`.
         neck: reads maps of ``bottom_up``.
         neck_features: names of these maps.
+
+    Raises:
+        ValueError: if the neck was built for other maps.
     """
 
     def __init__(self, bottom_up: BottomUp, neck: Neck, neck_features: Sequence[str]):
@@ -104,6 +110,8 @@ class PyramidBackbone(Backbone):
         self.bottom_up = bottom_up
         self.neck = neck
         shapes = bottom_up.output_shape()
+        if neck.input_shape is not None:
+            check_maps("The neck", neck.input_shape, "the bottom-up network", shapes)
         self._coarsest_stride = max(shapes[name].stride for name in neck_features)
         # Maps pooled from another one, and the name of that one.
         self.sources = {**bottom_up.sources, **neck.sources}
@@ -128,7 +136,14 @@ class PyramidBackbone(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackbone:
-    """Build MODEL.BOTTOM_UP.NAME and MODEL.NECK.NAME into one backbone."""
+    """Build MODEL.BOTTOM_UP.NAME and MODEL.NECK.NAME into one backbone, for heads of any model.
+
+    Raises:
+        ValueError: naming the keys that are wrong, those of detectron2's own heads among them.
+    """
+    check_keys_added(cfg, "MODEL.BOTTOM_UP", "MODEL.NECK")
+    known = [name for name, _ in BACKBONE_REGISTRY if name != cfg.MODEL.BACKBONE.NAME]
+    check_names({"MODEL.BOTTOM_UP.NAME": (cfg.MODEL.BOTTOM_UP.NAME, known)})
     network = BACKBONE_REGISTRY.get(cfg.MODEL.BOTTOM_UP.NAME)(cfg, input_shape)
     bottom_up = BottomUp(
         network,
@@ -137,4 +152,6 @@ def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackb
         conv_levels_norm=cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM,
     )
     neck = build_neck(cfg, bottom_up.output_shape())
-    return PyramidBackbone(bottom_up, neck, cfg.MODEL.NECK.IN_FEATURES)
+    backbone = PyramidBackbone(bottom_up, neck, cfg.MODEL.NECK.IN_FEATURES)
+    check_stock_heads(cfg, backbone.output_shape())
+    return backbone

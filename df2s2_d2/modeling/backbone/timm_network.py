@@ -13,6 +13,8 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from df2s2_d2.config_checks import check_keys_added
+
 
 class TimmNetwork(Backbone):
     """Feature maps of a network of timm, one per stride: ``stride4``, ``stride8``, ...
@@ -75,6 +77,7 @@ class TimmNetwork(Backbone):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
+        check_keys_added(cfg, "MODEL.TIMM")
         return {
             "name": cfg.MODEL.TIMM.NAME,
             "strides": cfg.MODEL.TIMM.STRIDES,

@@ -12,6 +12,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from fvcore.nn import weight_init
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.layers import rectified_conv
 
 # Convolutions of each block, and its width in units of the first one's.
@@ -117,6 +118,7 @@ class VGG16(Backbone):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
+        check_keys_added(cfg, "MODEL.VGG")
         return {
             "in_channels": input_shape.channels,
             "width": cfg.MODEL.VGG.WIDTH,

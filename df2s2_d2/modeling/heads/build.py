@@ -9,11 +9,14 @@ from detectron2.layers import ShapeSpec
 from detectron2.utils.registry import Registry
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_names
+
 HEAD_REGISTRY = Registry("HEAD")
 HEAD_REGISTRY.__doc__ = """
 Heads by name. An entry is called as ``head(cfg, input_shape=..., sources=..., num_anchors=...)``,
 where ``cfg`` is the node of a shot, and returns a module that turns a list of maps, finest first,
-into :class:`HeadOutputs`.
+into :class:`HeadOutputs`. If it keeps ``input_shape`` and ``num_anchors`` as attributes, a detector
+that they do not fit is refused when it is built.
 """
 
 
@@ -41,7 +44,12 @@ def build_head(
         input_shape: of the maps that the head will be given, finest first.
         sources: for maps resampled from another one without parameters, the name of that one.
         num_anchors: anchors per cell.
+
+    Raises:
+        ValueError: if there is no such head.
     """
+    heads = [name for name, _ in HEAD_REGISTRY]
+    check_names({"HEAD.NAME of a shot": (cfg.HEAD.NAME, heads)})
     return HEAD_REGISTRY.get(cfg.HEAD.NAME)(
         cfg, input_shape=input_shape, sources=sources, num_anchors=num_anchors
     )

@@ -79,6 +79,7 @@ class SSDHead(nn.Module):
         predict_masks: bool = False,
     ):
         super().__init__()
+        self.input_shape, self.num_anchors = dict(input_shape), num_anchors
         widths = [shape.channels for shape in input_shape.values()]
         finest, others = ((_MAX_OF, 1), (1, _MAX_OF)) if max_in_out else ((1, 1), (1, 1))
         groups = [finest] + [others] * (len(widths) - 1)

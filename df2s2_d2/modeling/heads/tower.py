@@ -103,6 +103,7 @@ class TowerHead(nn.Module):
         predict_masks: bool = True,
     ):
         super().__init__()
+        self.input_shape, self.num_anchors = dict(input_shape), num_anchors
         self.tower = ConvTower(
             input_shape=input_shape,
             sources=sources,

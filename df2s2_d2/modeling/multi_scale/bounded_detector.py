@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
 from df2s2_d2.modeling.multi_scale.test_time_augmentation import (
     DenseDetectorWithTTA,
-    check_test_time_augmentation,
+    bare_model,
+    size_divisibility,
     to_size,
 )
 
@@ -23,37 +25,61 @@ from df2s2_d2.modeling.multi_scale.test_time_augmentation import (
 class BoundedDetector(nn.Module):
     """A detector of any kind, with its interface, for a test of the images of a data set.
 
-    It gets at most ``TEST.AUG.MAX_PIXELS`` at once. Images with more are looked at as the
-    Predictor looks at them: in overlapping tiles, and in a copy that fits for the faces that these
-    cut; copies that an image is enlarged to beyond four times as many are left out. All others the
-    detector gets as they come; with ``TEST.AUG.ENABLED`` every image is looked at in its scales.
+    It gets at most ``max_pixels`` at once. Images with more are looked at as the Predictor looks at
+    them: in overlapping tiles, and in a copy that fits for the faces that these cut; copies that an
+    image is enlarged to beyond four times as many are left out. All others the detector gets as
+    they come; with test-time augmentation every image is looked at in its scales.
 
     Args:
-        cfg: the keys below ``TEST.AUG``, and those that resize test images.
         model: maps ``list[dict]`` with ``image``, ``height`` and ``width`` to ``list[dict]`` with
             ``instances``.
+        scales: sizes that an image is looked at in: without test-time augmentation the one that
+            the dataset mapper resizes test images to.
+        is_augmented: whether it is a test with test-time augmentation.
+        max_pixels: most pixels, height x width after padding, that the model gets at once.
+        options: of :class:`DenseDetectorWithTTA`, by which images are looked at several times.
 
-    Raises:
-        ValueError: if a key below ``TEST.AUG`` is wrong; names it.
+    Built of a config, it reads the keys below ``TEST.AUG``, and those that resize test images.
     """
 
-    def __init__(self, cfg: CfgNode, model: nn.Module):
+    @configurable
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        scales: Sequence[ImageScale],
+        is_augmented: bool = False,
+        max_pixels: int = 4_000_000,
+        **options: Any,
+    ):
         super().__init__()
-        check_test_time_augmentation(cfg)
-        self.cfg = cfg
-        self.model = model.module if isinstance(model, DistributedDataParallel) else model
+        self.model = bare_model(model)
         # As the model's, which evaluation loops restore.
         self.training = model.training
-        divisor = getattr(getattr(self.model, "backbone", None), "size_divisibility", 1)
-        self.choice = ScaleChoice.from_config(cfg, tile_above=0, divisor=max(1, divisor))
+        self.is_augmented = is_augmented
+        divisor = size_divisibility(self.model)
+        self.choice = ScaleChoice(tuple(scales), 0, max_pixels, divisor)
+        self.options = {"max_pixels": max_pixels, "size_divisibility": divisor, **options}
+        if not is_augmented:
+            self.options["merge"] = "nms"
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
+        """
+        Raises:
+            ValueError: if a key below ``TEST.AUG`` is wrong; names it.
+        """
+        options = DenseDetectorWithTTA.from_config(cfg, model)
+        choice = ScaleChoice.from_config(cfg, tile_above=0, divisor=1)
+        return {**options, "scales": choice.scales, "is_augmented": cfg.TEST.AUG.ENABLED}
 
     @torch.no_grad()
     def forward(self, batched_inputs: list[dict]) -> list[dict]:
         """
         Args:
-            batched_inputs: one dict per image with ``image`` (3, H, W), resized as the config says
-                or, where that is too large and with ``TEST.AUG.ENABLED``, in its original size,
-                which is ``height`` and ``width``.
+            batched_inputs: one dict per image with ``image`` (3, H, W), resized by the scale or,
+                where that is too large and with test-time augmentation, in its original size, which
+                is ``height`` and ``width``.
 
         Returns:
             For each image a dict with ``instances`` in pixels of the original image.
@@ -71,7 +97,7 @@ class BoundedDetector(nn.Module):
     def _is_plain(self, inputs: dict) -> bool:
         """Whether the model is to get an image as it comes."""
         given, original = _sizes(inputs)
-        if self.cfg.TEST.AUG.ENABLED:
+        if self.is_augmented:
             return False
         (scale,) = self.choice.scales
         # The mapper leaves the size of images that would get too large.
@@ -82,15 +108,13 @@ class BoundedDetector(nn.Module):
 
     def _look(self, inputs: dict) -> Instances:
         given, original = _sizes(inputs)
-        choice, merge = self.choice, "nms"
-        if self.cfg.TEST.AUG.ENABLED:
-            merge = self.cfg.TEST.AUG.MERGE
-        elif given != original:
+        choice = self.choice
+        if not self.is_augmented and given != original:
             # Nothing but the resized copy is there to be looked at.
             choice = replace(choice, scales=(ImageScale(factor=1.0),))
             inputs = {"image": inputs["image"]}
         scales = choice.scales_for(original if inputs.keys() >= {"height", "width"} else given)
-        detector = DenseDetectorWithTTA(self.cfg, self.model, scales=scales, merge=merge)
+        detector = DenseDetectorWithTTA(model=self.model, scales=scales, **self.options)
         return to_size(detector([inputs])[0]["instances"], original)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
@@ -51,6 +52,15 @@ class ImageScale:
         limits += [f"< {self.max_face:g}"] * (self.max_face < math.inf)
         size += f" (faces {' and '.join(limits)} px)" if limits else ""
         return size + (f" (long side <= {self.max_size})" if self.max_size < math.inf else "")
+
+
+def make_scales(sizes: Iterable[Mapping[str, Any]]) -> list[ImageScale]:
+    """Scales of plain values, as a LazyConfig gives them.
+
+    Args:
+        sizes: attributes of each :class:`ImageScale`, such as ``{"short_side": 800}``.
+    """
+    return [ImageScale(**size) for size in sizes]
 
 
 # Keys of an entry of TEST.AUG.SCALES.

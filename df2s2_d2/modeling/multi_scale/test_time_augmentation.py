@@ -17,6 +17,7 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.boxes import round_outward
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.modeling.multi_scale.box_voting import box_voting
@@ -80,9 +81,7 @@ class DenseDetectorWithTTA(nn.Module):
         size_divisibility: int = 1,
     ):
         super().__init__()
-        if isinstance(model, DistributedDataParallel):
-            model = model.module
-        self.model = model
+        self.model = bare_model(model)
         # As the model's, which evaluation loops restore.
         self.training = model.training
         self.scales = scales
@@ -103,10 +102,10 @@ class DenseDetectorWithTTA(nn.Module):
     def from_config(cls, cfg: CfgNode, model: nn.Module) -> dict:
         """Arguments of the constructor from ``TEST.AUG`` and the keys of the detector."""
         check_test_time_augmentation(cfg)
-        inner = model.module if isinstance(model, DistributedDataParallel) else model
         aug = cfg.TEST.AUG
+        own = cfg.MODEL.FACE_DETECTOR.NMS_THRESH_TEST
         return {
-            "model": inner,
+            "model": model,
             "scales": image_scales(cfg),
             "max_pixels": aug.MAX_PIXELS,
             "tile_overlap": aug.TILE_OVERLAP,
@@ -114,10 +113,11 @@ class DenseDetectorWithTTA(nn.Module):
             "merge": aug.MERGE,
             "vote_iou": aug.VOTE_IOU,
             "keep_single_votes": aug.KEEP_SINGLE_VOTES,
-            "nms_threshold": detection_thresholds(cfg).NMS_THRESH_TEST,
+            # Of a meta-architecture that is not known here nothing is known.
+            "nms_threshold": detection_thresholds(cfg).get("NMS_THRESH_TEST", own),
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
             "image_format": cfg.INPUT.FORMAT,
-            "size_divisibility": max(1, inner.backbone.size_divisibility),
+            "size_divisibility": size_divisibility(bare_model(model)),
         }
 
     @torch.no_grad()
@@ -246,12 +246,23 @@ class DenseDetectorWithTTA(nn.Module):
         return merged[: self.max_detections]
 
 
+def bare_model(model: nn.Module) -> nn.Module:
+    """A model without what distributes its training."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def size_divisibility(model: nn.Module) -> int:
+    """To multiples of what a model pads the sides of its images."""
+    return max(1, getattr(getattr(model, "backbone", None), "size_divisibility", 1))
+
+
 def check_test_time_augmentation(cfg: CfgNode) -> None:
     """Check the keys below ``TEST.AUG``.
 
     Raises:
         ValueError: naming the key and what is wrong with it.
     """
+    check_keys_added(cfg, "TEST.AUG.SCALES")
     aug = cfg.TEST.AUG
     image_scales(cfg)
     _check_choice("TEST.AUG.MERGE", aug.MERGE, _MERGES)

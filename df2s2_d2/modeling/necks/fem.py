@@ -18,6 +18,7 @@ from df2s2_d2.modeling.necks.context_branches import (
     SmoothingConv,
     StackedBranches,
 )
+from df2s2_d2.modeling.necks.pooled_levels import PooledLevels
 
 FUSIONS = {"product": operator.mul, "sum": operator.add, "none": None}
 
@@ -64,6 +65,10 @@ class FEM(Neck):
         cascade: whether the fused map, not the bottom-up map, goes on to the level below.
         branches: "stacked" (FEM), "single" (RFB), "smoothing" (FPN) or "released".
         dilation, split_input: see :class:`StackedBranches`.
+        out_channels: 0 keeps what the branches give, the channels of each bottom-up map, as the
+            paper does; else 1x1 projections behind the branches give all outputs this width, so
+            that heads which want equal widths can sit on the neck.
+        num_pooled_levels: see :class:`PooledLevels`; the paper has none.
     """
 
     @configurable
@@ -77,8 +82,11 @@ class FEM(Neck):
         branches: str = "stacked",
         dilation: int = 3,
         split_input: bool = False,
+        out_channels: int = 0,
+        num_pooled_levels: int = 0,
     ):
         super().__init__()
+        self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
         if fusion not in FUSIONS:
@@ -106,10 +114,17 @@ class FEM(Neck):
                 f"MODEL.FEM.BRANCHES must be one of {sorted(makers)}, found {branches!r}"
             )
         self.branches = nn.ModuleList(makers[branches](shape.channels) for shape in shapes)
-        self._output_shape = {
-            f"p{name[1:]}": ShapeSpec(channels=level.out_channels, stride=shape.stride)
-            for name, shape, level in zip(self.in_features, shapes, self.branches, strict=True)
-        }
+        widths = [level.out_channels for level in self.branches]
+        self.projections = nn.ModuleList(
+            xavier_conv(width, out_channels, 1) if out_channels else nn.Identity()
+            for width in widths
+        )
+        enhanced = [
+            ShapeSpec(channels=out_channels or width, stride=shape.stride)
+            for width, shape in zip(widths, shapes, strict=True)
+        ]
+        self.levels = PooledLevels(enhanced, num_pooled_levels)
+        self.sources = self.levels.sources
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -121,10 +136,12 @@ class FEM(Neck):
             "branches": cfg.MODEL.FEM.BRANCHES,
             "dilation": cfg.MODEL.FEM.DILATION,
             "split_input": cfg.MODEL.FEM.SPLIT_INPUT,
+            "out_channels": cfg.MODEL.FEM.OUT_CHANNELS,
+            "num_pooled_levels": cfg.MODEL.FEM.NUM_POOLED_LEVELS,
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        return self._output_shape
+        return self.levels.output_shape
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         maps = [features[name] for name in self.in_features]
@@ -133,5 +150,5 @@ class FEM(Neck):
         for current, fusion in zip(reversed(maps), reversed(self.fusions), strict=True):
             fused.append(fusion(current, upper))
             upper = fused[-1] if self.cascade else current
-        enhanced = [branch(x) for branch, x in zip(self.branches, reversed(fused), strict=True)]
-        return dict(zip(self._output_shape, enhanced, strict=True))
+        levels = zip(self.projections, self.branches, reversed(fused), strict=True)
+        return self.levels([project(branch(x)) for project, branch, x in levels])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from df2s2_d2.modeling.layers import xavier_conv
 from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
+from df2s2_d2.modeling.necks.pooled_levels import PooledLevels
 
 ACTIVATIONS = {"": nn.Identity, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
@@ -85,9 +85,7 @@ class FFP(Neck):
             projections behind the fusion give all outputs this width, so that heads which want
             equal widths can sit on the neck.
         kernel_size, norm, activation: see :class:`FBlock`.
-        num_pooled_levels: levels above the topmost map; what is left at the edge of a map of odd
-            size gets a cell of its own.
-        pool_kernel_size: kernel of the stride-2 pooling that makes them, 2 or 1.
+        num_pooled_levels, pool_kernel_size: see :class:`PooledLevels`.
     """
 
     @configurable
@@ -103,6 +101,7 @@ class FFP(Neck):
         pool_kernel_size: int = 2,
     ):
         super().__init__()
+        self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
         for lower, upper in zip(shapes, shapes[1:], strict=False):
@@ -117,24 +116,16 @@ class FFP(Neck):
             FBlock(upper.channels, lower.channels, kernel_size, norm, activation)
             for lower, upper in zip(shapes, shapes[1:], strict=False)
         )
-        channels = [out_channels or shape.channels for shape in shapes]
         self.projections = nn.ModuleList(
             xavier_conv(shape.channels, out_channels, 1) if out_channels else nn.Identity()
             for shape in shapes
         )
-        self.pool_kernel_size = pool_kernel_size
-
-        strides = [shape.stride for shape in shapes]
-        strides += [strides[-1] * 2**level for level in range(1, num_pooled_levels + 1)]
-        channels += [channels[-1]] * num_pooled_levels
-        names = [f"p{int(math.log2(stride))}" for stride in strides]
-        self._output_shape = {
-            name: ShapeSpec(channels=width, stride=stride)
-            for name, width, stride in zip(names, channels, strides, strict=True)
-        }
-        self.num_pooled_levels = num_pooled_levels
-        top = names[len(shapes) - 1]
-        self.sources = {name: top for name in names[len(shapes) :]}
+        fused = [
+            ShapeSpec(channels=out_channels or shape.channels, stride=shape.stride)
+            for shape in shapes
+        ]
+        self.levels = PooledLevels(fused, num_pooled_levels, pool_kernel_size)
+        self.sources = self.levels.sources
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -149,13 +140,10 @@ class FFP(Neck):
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        return self._output_shape
+        return self.levels.output_shape
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         maps = [features[name] for name in self.in_features]
         for level in reversed(range(len(self.blocks))):
             maps[level] = self.blocks[level](maps[level], maps[level + 1])
-        maps = [project(x) for project, x in zip(self.projections, maps, strict=True)]
-        for _ in range(self.num_pooled_levels):
-            maps.append(F.max_pool2d(maps[-1], self.pool_kernel_size, stride=2, ceil_mode=True))
-        return dict(zip(self._output_shape, maps, strict=True))
+        return self.levels([project(x) for project, x in zip(self.projections, maps, strict=True)])

@@ -388,3 +388,20 @@ def test_curves_are_drawn_and_shown_in_tensorboard_during_training(drawn_val, tm
     assert (name, iteration) == (f"{drawn_val}/precision_recall", 7)
     assert picture.dtype == np.uint8 and picture.shape[0] == 3
     assert picture.min() < 100 and np.median(picture) == 255
+
+
+def test_classes_that_are_no_faces_are_not_scored_as_faces(drawn_val):
+    inputs, outputs = perfect_outputs(drawn_val)
+    for output in outputs:
+        output["instances"].pred_classes = torch.zeros(len(output["instances"]), dtype=torch.int64)
+    assert evaluate(drawn_val, inputs, outputs)["wider_face"]["AP_hard"] == pytest.approx(1.0)
+    outputs[1]["instances"].pred_classes[-1] = 56
+    with pytest.raises(ValueError, match="classes other than 0.*such as 56.*NUM_CLASSES"):
+        evaluate(drawn_val, inputs, outputs)
+
+
+def test_an_image_without_its_name_is_told(drawn_val):
+    inputs, outputs = perfect_outputs(drawn_val)
+    nameless = {key: value for key, value in inputs[0].items() if key != "image_id"}
+    with pytest.raises(ValueError, match=r"\.jpg comes without its image_id.*mapper"):
+        evaluate(drawn_val, [nameless], outputs[:1])

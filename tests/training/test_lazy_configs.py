@@ -1,0 +1,127 @@
+"""Every LazyConfig is its YAML, said in Python: equal to the last number."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from detectron2.config import instantiate
+from detectron2.engine import DefaultTrainer
+from detectron2.modeling import build_model
+from detectron2.solver import build_lr_scheduler
+
+from df2s2_d2 import load_config
+from df2s2_d2.data import FaceDatasetMapper
+from df2s2_d2.lazy_config import list_lazy_configs, load_lazy_config
+from df2s2_d2.modeling.multi_scale import BoundedDetector
+from df2s2_d2.training import Trainer, protocol_of
+from df2s2_d2.training.lazy_parts import LazyParts
+from df2s2_d2.training.lazy_parts import protocol_of as lazy_protocol_of
+from df2s2_d2.training.lazy_settings import _PLACES, run_settings
+from tests.training.lazy_runs import plain_attributes
+
+PAIRS = {
+    "lazy/DF2S2_R50.py": "DF2S2/DF2S2_R50.yaml",
+    "lazy/DSFD_R50.py": "DSFD/DSFD_R50.yaml",
+    "lazy/DSFD_VGG16.py": "DSFD/DSFD_VGG16.yaml",
+    "lazy/faces_small.py": "DF2S2/small/faces_small.yaml",
+}
+
+
+def test_every_lazy_config_has_its_yaml_and_names_it():
+    sentences = list_lazy_configs()
+    assert list(sentences) == list(PAIRS)
+    assert all(PAIRS[name] in sentence for name, sentence in sentences.items())
+
+
+@pytest.fixture(scope="module", params=PAIRS)
+def pair(request):
+    """A LazyConfig and its YAML, both for the CPU, and the models of both."""
+    if "small" in request.param:
+        pytest.importorskip("timm")
+    lazy = load_lazy_config(request.param)
+    cfg = load_config(PAIRS[request.param])
+    on_cpu = cfg.clone()
+    on_cpu.MODEL.DEVICE = "cpu"
+    return lazy, cfg, LazyParts(lazy).model("cpu"), build_model(on_cpu)
+
+
+def test_models_are_equal(pair):
+    _, _, model, expected = pair
+    assert {k: v.shape for k, v in model.state_dict().items()} == {
+        k: v.shape for k, v in expected.state_dict().items()
+    }
+    trained = [
+        {name for name, p in each.named_parameters() if p.requires_grad}
+        for each in (model, expected)
+    ]
+    assert trained[0] == trained[1]
+    # Anchors, thresholds, matching, weights of losses, and options of every layer.
+    found, wanted = plain_attributes(model), plain_attributes(expected)
+    assert len(wanted) > 100 and wanted["shot.anchor_generator.sizes"]
+    assert found == wanted
+
+
+def test_optimizers_and_rates_are_equal(pair):
+    lazy, cfg, model, expected_model = pair
+    optimizer = LazyParts(lazy).optimizer(model)
+    expected = Trainer.build_optimizer(cfg, expected_model)
+    assert type(optimizer) is type(expected)
+
+    def groups(optimizer: torch.optim.Optimizer) -> list[dict]:
+        return [
+            plain_attributes({key: value for key, value in group.items() if key != "params"})
+            for group in optimizer.param_groups
+        ]
+
+    assert groups(optimizer) == groups(expected)
+    assert len(groups(optimizer)[0]["param_names"]) > 10
+    length = cfg.SOLVER.MAX_ITER
+    assert lazy.train.max_iter == length
+    factor = LazyParts(lazy).schedule()
+    reference = build_lr_scheduler(cfg, expected)._multiplier
+    iterations = [*range(0, 1200, 37), *range(1200, length, 499), *cfg.SOLVER.STEPS, length - 1]
+    for iteration in iterations:
+        assert factor(iteration / length) == pytest.approx(reference(iteration / length), rel=1e-12)
+
+
+def test_settings_of_the_run_are_equal(pair):
+    lazy, cfg, *_ = pair
+    # The batch of a LazyConfig is that of any number of processes: of those that YAML is meant for.
+    cfg = DefaultTrainer.auto_scale_workers(cfg, cfg.SOLVER.REFERENCE_WORLD_SIZE or 1)
+    settings = run_settings(lazy)
+
+    def value(config, key: str):
+        for part in key.split("."):
+            config = config[part]
+        return config
+
+    assert {key: value(settings, key) for key in _PLACES} == {
+        key: value(cfg, key) for key in _PLACES
+    }
+    assert lazy.dataloader.train.num_workers == cfg.DATALOADER.NUM_WORKERS
+    assert lazy.dataloader.test.num_workers == cfg.DATALOADER.NUM_WORKERS
+    for split in ("train", "test"):
+        keeps_all = not lazy.dataloader[split].dataset.filter_empty
+        assert keeps_all == (split == "test" or not cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+
+
+@pytest.mark.parametrize("is_train", [True, False])
+def test_images_are_mapped_alike(pair, is_train):
+    lazy, cfg, *_ = pair
+    found = plain_attributes(instantiate(lazy.dataloader["train" if is_train else "test"].mapper))
+    wanted = plain_attributes(FaceDatasetMapper(cfg, is_train))
+    if not is_train:  # has no effect where no face is read
+        for name in ("min_face_size", "min_original_face_size"):
+            found[1].pop(name), wanted[1].pop(name)
+    assert "FaceDatasetMapper" in found and found == wanted
+
+
+def test_tests_look_at_images_alike(pair):
+    lazy, cfg, model, expected_model = pair
+    found, wanted = LazyParts(lazy).test_detector(model), BoundedDetector(cfg, expected_model)
+    assert found.choice == wanted.choice
+    assert found.is_augmented == wanted.is_augmented
+    # What a LazyConfig leaves out is as the detector has it.
+    defaults = BoundedDetector(load_config(), expected_model).options
+    assert {**defaults, **found.options} == wanted.options
+    assert lazy_protocol_of(found, "") == protocol_of(cfg)

@@ -1,0 +1,130 @@
+"""Trainings by LazyConfigs: the same run as by YAML, and one sentence where there can be none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from df2s2_d2 import load_config
+from df2s2_d2.cli import train_lazy
+from df2s2_d2.cli.program import build_parser
+from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.training import evaluate, lazy_run
+from df2s2_d2.training.lazy_trainer import LazyTrainer
+from tests.training.lazy_runs import LAZY_STEPS, SMALL, YAML_STEPS, small_lazy_config
+from tests.training.short_runs import load, reports, run, same_weights
+
+pytest.importorskip("timm")
+
+YAML = "DF2S2/small/faces_small.yaml"
+
+
+@pytest.fixture(scope="module")
+def yaml_run(drawn_data, tmp_path_factory) -> Path:
+    """Output of a run by YAML."""
+    folder = tmp_path_factory.mktemp("yaml")
+    run(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(folder)]))
+    return folder
+
+
+class _SeededLazyTrainer(LazyTrainer):
+    """As :func:`run` wants a trainer: of something with SEED."""
+
+    def __init__(self, wrapped):
+        super().__init__(wrapped.lazy)
+
+
+class _Seeded:
+    def __init__(self, lazy):
+        self.lazy, self.SEED = lazy, lazy.train.seed
+
+
+def run_lazily(folder: Path, **options) -> LazyTrainer:
+    return run(_Seeded(small_lazy_config(folder)), _SeededLazyTrainer, **options)
+
+
+def figures(folder: Path) -> list[dict]:
+    """What metrics.json says, without times."""
+    return [
+        {key: value for key, value in row.items() if "time" not in key and key != "eta_seconds"}
+        for row in reports(folder)
+    ]
+
+
+def test_a_run_equals_that_by_yaml(yaml_run, tmp_path):
+    run_lazily(tmp_path)
+    # As text, in which NaN equals itself.
+    assert json.dumps(figures(tmp_path)) == json.dumps(figures(yaml_run))
+    assert any("wider_face/AP_hard" in row for row in figures(tmp_path))
+    names = {"model_0000001.pth", "model_0000003.pth", "model_final.pth", "model_best.pth"}
+    assert names <= {path.name for path in tmp_path.glob("*.pth")}
+    assert same_weights(load(tmp_path / "model_final.pth"), load(yaml_run / "model_final.pth"))
+    # A LazyConfig is code, which a file of weights must not bring along.
+    with pytest.raises(ValueError, match="carries no config"):
+        config_of(str(tmp_path / "model_final.pth"))
+
+
+def test_a_run_by_yaml_is_gone_on_with(yaml_run, tmp_path):
+    run(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(tmp_path)]), stop_at=2)
+    run_lazily(tmp_path, resume=True)
+    assert same_weights(load(tmp_path / "model_final.pth"), load(yaml_run / "model_final.pth"))
+
+
+def test_a_trained_detector_is_scored_alike(yaml_run, monkeypatch):
+    by_yaml = evaluate(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(yaml_run)]), resume=True)
+    found = lazy_run.evaluate(small_lazy_config(yaml_run), resume=True)
+    assert json.dumps(found) == json.dumps(by_yaml)
+    assert found["wider_face"]["AP_easy"] > 0
+    # No part of the detector may be left at random.
+    path = yaml_run / "model_final.pth"
+    other = small_lazy_config(
+        yaml_run, "model.shot.head.conv_dim=32", f"train.init_checkpoint={path}"
+    )
+    with pytest.raises(ValueError, match="not of the detector that the config describes"):
+        lazy_run.check_inputs(other, for_training=False)
+
+
+def set_up_error(*arguments: str) -> str:
+    """What lazyconfig_train_net.py says before it gives up, without a process of its own."""
+    parser = build_parser(train_lazy, "lazyconfig_train_net.py")
+    with pytest.raises(SystemExit) as caught:
+        lazy_run.setup(parser.parse_args(list(arguments)))
+    message = caught.value.code
+    assert isinstance(message, str) and "\n" not in message
+    assert message.startswith("lazyconfig_train_net.py: ")
+    return message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.no_such=1"], "has no train.no_such"),
+        (["+train.no_such=1"], "There is no setting train.no_such: there are train.accumulate"),
+        (["train.max_iter"], "write KEY=VALUE"),
+        (["train.max_iter=many"], "train.max_iter is 'many': give a value of type int"),
+        (["train.max_iter=0"], "train.max_iter is 0: give 1 iterations or more"),
+        (["train.init_checkpoint=absent.pth"], "train.init_checkpoint is 'absent.pth', but there"),
+        (["train.bottom_up_weights=absent.pth"], "train.bottom_up_weights is 'absent.pth'"),
+        (["train.device=cuda:9"], "train.device is 'cuda:9'"),
+        (["train.amp.precision=float8"], "train.amp.precision must be one of"),
+        (["train.accumulate=3"], "train.accumulate must divide the 2 images"),
+        (["dataloader.train.dataset.names=nowhere"], "Data set 'nowhere'"),
+        (["model.shot.head.num_anchors=6"], "No model can be built of the LazyConfig: A shot's"),
+        (["model.backbone.neck.out_channels=64"], "built for channels {'p3': 32"),
+        (["lr_multiplier.warmup_iters=x"], "No lr_multiplier can be built"),
+        (["optimizer.lr=-1"], "No optimizer can be built of the LazyConfig"),
+        (["--eval-only"], "No trained detector is given to be scored: set train.init_checkpoint"),
+        (["--eval-only", "--resume"], "train.output_dir is"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence(drawn_data, tmp_path, arguments, words):
+    flags = [argument for argument in arguments if argument.startswith("--")]
+    overrides = [argument for argument in arguments if argument not in flags]
+    folder = tmp_path / "output"
+    message = set_up_error(
+        *("--config-file", SMALL, *flags, *LAZY_STEPS, f"train.output_dir='{folder}'", *overrides)
+    )
+    assert words in message
+    assert not folder.exists()
