@@ -73,7 +73,8 @@ def test_imports_are_found_in_every_form():
 # Part of the package -> the others that it may import.
 MAY_IMPORT = {
     "formats": set(),
-    "evaluation": {"formats"},
+    "pages": set(),
+    "evaluation": {"formats", "pages"},
     "data": {"formats"},
     "modeling": set(),
     "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
@@ -107,7 +108,7 @@ def test_package_knows_nothing_of_scripts_and_tests():
         (
             LIGHT_EVALUATION,
             {"numpy", "scipy", "cv2", "matplotlib", "pycocotools"},
-            ("df2s2_d2.formats.", "df2s2_d2.evaluation."),
+            ("df2s2_d2.formats.", "df2s2_d2.pages.", "df2s2_d2.evaluation."),
         ),
     ],
     ids=["formats", "evaluation"],

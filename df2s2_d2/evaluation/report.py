@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.pages.html_page import Cell, grouped_table, page, paragraph, picture, table
+
 from .contact_sheet import KINDS, draw_contact_sheet, rank_images
-from .html_page import Cell, grouped_table, page, paragraph, picture, table
 from .protocol import Protocol
 from .score_histogram import plot_score_histogram
 from .wider_face import GroundTruth, WiderFaceResult, evaluate_wider_face

@@ -13,9 +13,9 @@ import pytest
 import report
 
 from df2s2_d2.evaluation import write_detections
-from tests.evaluation.html_outline import Outline
 from tests.evaluation.wider_face.attribute_files import add_attributes
 from tests.evaluation.wider_face.ground_truth_files import save_ground_truth
+from tests.pages.html_outline import Outline
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 

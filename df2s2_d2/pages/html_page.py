@@ -45,6 +45,18 @@ figure { margin: 1rem 0; }
 figure .scroll { background: #fff; border: 1px solid var(--line); border-radius: .4rem; margin: 0; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { color: var(--soft); padding-top: .4rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: 1rem;
+  margin: 1rem 0; }
+.card { margin: 0; }
+.card[hidden] { display: none; }
+.card img { border-radius: .3rem; }
+.card figcaption { font-size: .8rem; line-height: 1.35; }
+.filters { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: .5rem 1.25rem;
+  align-items: center; padding: .6rem .75rem; background: var(--card);
+  border: 1px solid var(--line); }
+.filters[hidden] { display: none; }
+.filters select { font: inherit; max-width: 16rem; color: var(--ink); background: var(--paper); }
+.filters output { color: var(--soft); }
 .note { background: var(--card); border-left: .25rem solid var(--soft); padding: .5rem .75rem; }
 """
 
@@ -123,10 +135,10 @@ def _cell(cell: Cell, digits: int) -> str:
 
 
 def picture(png: bytes, alt: str, widths: tuple[int, int], caption: str = "") -> str:
-    """A PNG picture inside the page.
+    """A picture inside the page.
 
     Args:
-        png: content of the file.
+        png: content of a PNG file.
         alt: what is to be seen, for those who cannot see it.
         widths: least and greatest width in pixels of the screen; a narrower one scrolls.
         caption: below the picture.
