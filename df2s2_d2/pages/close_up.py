@@ -29,12 +29,14 @@ class Outline(NamedTuple):
     Attributes:
         boxes: (n, 4) x, y, width, height in pixels of the image.
         color: RGB, 0 to 255.
-        is_dashed: how what is computed is told from what is annotated.
+        is_dashed: for boxes that are not in the same sense as others.
+        thickness: of the line, in pixels of the picture.
     """
 
     boxes: np.ndarray
     color: tuple[int, int, int]
     is_dashed: bool = False
+    thickness: int = 1
 
 
 def close_up(image: np.ndarray, box: np.ndarray, outlines: Sequence[Outline]) -> bytes:
@@ -102,11 +104,11 @@ def draw_view(
     """
     left, top, scale = view
     picture = np.full((panel[1], panel[0], 3), _MARGIN_COLOR, np.uint8)
-    height, width = image.shape[:2]
+    image_height, image_width = image.shape[:2]
     # Whole pixels of the image, and where they come to lie.
     x1, y1 = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
-    x2 = min(width, int(np.ceil(left + panel[0] * scale)))
-    y2 = min(height, int(np.ceil(top + panel[1] * scale)))
+    x2 = min(image_width, int(np.ceil(left + panel[0] * scale)))
+    y2 = min(image_height, int(np.ceil(top + panel[1] * scale)))
     if x2 > x1 and y2 > y1:
         place = [round((v - o) / scale) for v, o in ((x1, left), (y1, top), (x2, left), (y2, top))]
         size = max(1, place[2] - place[0]), max(1, place[3] - place[1])
@@ -116,13 +118,13 @@ def draw_view(
         part = part[py - place[1] :, px - place[0] :]
         target = picture[py : py + part.shape[0], px : px + part.shape[1]]
         target[:] = part[: target.shape[0], : target.shape[1]]
-    for boxes, color, is_dashed in outlines:
+    for boxes, color, is_dashed, thickness in outlines:
         corners = np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1)
         corners = (corners - [left, top, left, top]) / scale
         for corner in corners[_may_show(corners, panel)]:
             lines = _outline(corner, is_dashed)
-            for line_color, thickness in ((_HALO, 3), (color, 1)):
-                cv2.polylines(picture, lines, not is_dashed, line_color, thickness, cv2.LINE_AA)
+            for line_color, width in ((_HALO, thickness + 2), (color, thickness)):
+                cv2.polylines(picture, lines, not is_dashed, line_color, width, cv2.LINE_AA)
     return picture
 
 
@@ -154,3 +156,26 @@ def _outline(corner: np.ndarray, is_dashed: bool) -> list[np.ndarray]:
         pair = np.stack((begins, begins + 0.5 / count), axis=1)  # (count, 2, 1)
         dashes.extend(np.round(start + (end - start) * pair).astype(np.int32))
     return dashes
+
+
+def side_by_side(images: Sequence[np.ndarray]) -> bytes:
+    """Whole images in one picture: two beside or below each other, or up to four in two rows.
+
+    Args:
+        images: 1 to 4, (H, W, 3) uint8 RGB.
+
+    Returns:
+        A JPEG file of ``PANEL`` pixels.
+    """
+    is_wide = images[0].shape[1] * PANEL[1] > images[0].shape[0] * PANEL[0]
+    columns, rows = (2, 2) if len(images) > 2 else (1, 2) if is_wide else (2, 1)
+    cell = PANEL[0] // columns, PANEL[1] // rows
+    picture = np.full((PANEL[1], PANEL[0], 3), _MARGIN_COLOR, np.uint8)
+    for number, image in enumerate(images[:4]):
+        height, width = image.shape[:2]
+        scale = max(width / cell[0], height / cell[1])
+        view = (width - cell[0] * scale) / 2, (height - cell[1] * scale) / 2, scale
+        row, column = divmod(number, columns)
+        x, y = column * cell[0], row * cell[1]
+        picture[y : y + cell[1], x : x + cell[0]] = draw_view(image, view, [], cell)
+    return encode_jpeg(picture)
