@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -14,7 +13,7 @@ from df2s2_d2.dataset_check.check import CheckResult, DatasetReport, Member
 from df2s2_d2.dataset_check.findings import Finding
 from df2s2_d2.dataset_check.statistics import size_name
 from df2s2_d2.pages.close_up import Outline, close_up, side_by_side
-from df2s2_d2.pages.gallery import Card
+from df2s2_d2.pages.gallery import Card, choose_spread
 
 _OTHER_FACE, _IGNORED, _COMPARED, _IN_QUESTION = (
     (0, 224, 138),
@@ -31,16 +30,10 @@ _MOST_OF_A_GROUP = 4
 
 
 def choose_examples(findings: Iterable[Finding], count: int) -> list[Finding]:
-    """Those of the greatest weight, few of one image."""
-    chosen: list[Finding] = []
-    per_image: Counter[int | None] = Counter()
-    for finding in sorted(findings, key=lambda one: -one.weight):
-        if len(chosen) == count:
-            break
-        if finding.image is None or per_image[finding.image] < _MOST_OF_AN_IMAGE:
-            per_image[finding.image] += 1
-            chosen.append(finding)
-    return chosen
+    """Those of the greatest weight; of one image few, as long as there are others."""
+    ordered = sorted(findings, key=lambda one: -one.weight)
+    groups = (finding.file or finding.image for finding in ordered)
+    return [ordered[k] for k in choose_spread(groups, count, _MOST_OF_AN_IMAGE)]
 
 
 def draw_finding(report: DatasetReport, finding: Finding) -> Card | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -47,6 +47,27 @@ class Card:
     alt: str
     lines: Sequence[str]
     facets: Mapping[str, str] = field(default_factory=dict)
+
+
+def choose_spread(groups: Iterable[Hashable], count: int, most_of_a_group: int) -> list[int]:
+    """Choose the first items, but few of a group as long as there are others.
+
+    Args:
+        groups: of each item, such as its image.
+        count: most items to choose.
+        most_of_a_group: what "few" means.
+
+    Returns:
+        Their positions.
+    """
+    seen: Counter[Hashable] = Counter()
+    chosen, spare = [], []
+    for position, group in enumerate(groups):
+        if len(chosen) >= count:
+            break
+        seen[group] += 1
+        (chosen if seen[group] <= most_of_a_group else spare).append(position)
+    return [*chosen, *spare][:count]
 
 
 def gallery(cards: Sequence[Card], empty: str = "There are none.") -> str:
