@@ -133,18 +133,22 @@ def augment(
         yield faces, inputs.image_size
 
 
-def build_anchors(cfg: CfgNode) -> tuple[GridAnchorGenerator, AnchorMatcher]:
-    """Anchors and matching rule of ``MODEL.SHOT``, without its network.
+def build_anchors(cfg: CfgNode, key: str = "SHOT") -> tuple[GridAnchorGenerator, AnchorMatcher]:
+    """Anchors and matching rule of a shot, without its network.
+
+    Args:
+        cfg: of the detector.
+        key: of the shot in ``cfg.MODEL``.
 
     Raises:
         ValueError: if the stride of a map does not follow from its name.
     """
-    shot = cfg.MODEL.SHOT
+    shot = cfg.MODEL[key]
     try:
         strides = [2 ** int(name[1:]) for name in shot.IN_FEATURES]
     except ValueError:
         raise ValueError(
-            "MODEL.SHOT.IN_FEATURES: expected names such as p2, for the stride 2 ** 2; "
+            f"MODEL.{key}.IN_FEATURES: expected names such as p2, for the stride 2 ** 2; "
             f"found {shot.IN_FEATURES}."
         ) from None
     generator = GridAnchorGenerator.from_node(shot.ANCHORS, strides)

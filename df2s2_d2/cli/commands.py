@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "detect-onnx": "detect_onnx",
     "submission": "submission",
     "check": "check",
+    "browse": "browse",
     "anchors": "anchors",
     "configs": "configs",
     "models": "models",

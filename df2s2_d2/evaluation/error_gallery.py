@@ -113,7 +113,7 @@ class ErrorGallery:
         if is_face:
             box = self._truth.boxes[number]
             outlines.append(Outline(box[None], _MISSED_FACE, thickness=2))
-            line = f"{box[2]:g} × {box[3]:g} px"
+            line = f"{box[2]:.3g} × {box[3]:.3g} px"
         else:
             box = self._analysis.detections[number, :4]
             face = self._analysis.face[number]

@@ -31,12 +31,15 @@ class Outline(NamedTuple):
         color: RGB, 0 to 255.
         is_dashed: for boxes that are not in the same sense as others.
         thickness: of the line, in pixels of the picture.
+        has_halo: whether a dark line around it makes it stand out; many boxes on one place would
+            be dark all over.
     """
 
     boxes: np.ndarray
     color: tuple[int, int, int]
     is_dashed: bool = False
     thickness: int = 1
+    has_halo: bool = True
 
 
 def close_up(image: np.ndarray, box: np.ndarray, outlines: Sequence[Outline]) -> bytes:
@@ -118,12 +121,13 @@ def draw_view(
         part = part[py - place[1] :, px - place[0] :]
         target = picture[py : py + part.shape[0], px : px + part.shape[1]]
         target[:] = part[: target.shape[0], : target.shape[1]]
-    for boxes, color, is_dashed, thickness in outlines:
+    for boxes, color, is_dashed, thickness, has_halo in outlines:
         corners = np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1)
         corners = (corners - [left, top, left, top]) / scale
         for corner in corners[_may_show(corners, panel)]:
             lines = _outline(corner, is_dashed)
-            for line_color, width in ((_HALO, thickness + 2), (color, thickness)):
+            strokes = [(_HALO, thickness + 2)] * has_halo + [(color, thickness)]
+            for line_color, width in strokes:
                 cv2.polylines(picture, lines, not is_dashed, line_color, width, cv2.LINE_AA)
     return picture
 
@@ -131,6 +135,8 @@ def draw_view(
 def encode_jpeg(picture: np.ndarray) -> bytes:
     """An RGB picture as a JPEG file."""
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    # Colours at full size: else thin lines are pale.
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 

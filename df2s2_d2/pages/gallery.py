@@ -70,16 +70,18 @@ def choose_spread(groups: Iterable[Hashable], count: int, most_of_a_group: int) 
     return [*chosen, *spare][:count]
 
 
-def gallery(cards: Sequence[Card], empty: str = "There are none.") -> str:
+def gallery(cards: Sequence[Card], empty: str = "There are none.", is_wide: bool = False) -> str:
     """Pictures beside and below each other.
 
     Args:
         cards: in their order.
         empty: what to say without any.
+        is_wide: for pictures that need all of the page's width: one a row.
     """
     if not cards:
         return paragraph(empty)
-    return f'<div class="gallery">\n{"".join(map(_figure, cards))}</div>'
+    kind = "gallery wide" if is_wide else "gallery"
+    return f'<div class="{kind}">\n{"".join(map(_figure, cards))}</div>'
 
 
 def facet_filters(cards: Sequence[Card], order: Mapping[str, Sequence[str]] | None = None) -> str:
