@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from df2s2_d2.data.datasets.lost_faces import count_faces
+from df2s2_d2.data.datasets.lost_faces import NO_AREA, count_faces
 from df2s2_d2.dataset_check import findings
 from df2s2_d2.dataset_check.annotated_dataset import AnnotatedDataset
 from df2s2_d2.dataset_check.findings import Finding
@@ -54,12 +54,17 @@ def find_lost_faces(
         keep_crowd: whether regions to be ignored are faces.
     """
     count = count_faces(dataset.records(), scan.sizes, keep_crowd)
-    num_boxes = len(dataset.labels.boxes)
     if count.kept:
         return []
-    why = f"none of its {num_boxes:,} boxes is left" if num_boxes else "there is no box at all"
-    lost = f": {count.describe_lost()}" if count.describe_lost() else ""
-    return [Finding(findings.NO_FACE, why + lost)]
+    num_boxes = len(dataset.labels.boxes)
+    if not num_boxes:
+        return [Finding(findings.NO_FACE, "there is no box at all")]
+    lost = [count.describe_lost()] if count.total else []
+    # Boxes without an area are dropped as records are made.
+    if num_boxes > count.total:
+        lost.append(f"{num_boxes - count.total:,} {NO_AREA}")
+    reason = f"none of its {num_boxes:,} boxes is left: {', '.join(lost)}"
+    return [Finding(findings.NO_FACE, reason)]
 
 
 def find_files_not_annotated(
