@@ -79,6 +79,9 @@ MAY_IMPORT = {
     "modeling": set(),
     "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
     "models": set(),
+    "analysis": {"data", "modeling"},
+    "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
+    "visualization": {"analysis", "data", "evaluation", "modeling", "pages"},
 }
 
 

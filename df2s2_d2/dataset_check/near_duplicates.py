@@ -67,7 +67,11 @@ def group_near_duplicates(thumbnails: np.ndarray, is_readable: np.ndarray) -> li
         first, second = first[is_pair] + start, second[is_pair] + start
         for begin in range(0, len(first), _PAIRS_PER_BLOCK):
             pairs = slice(begin, begin + _PAIRS_PER_BLOCK)
-            a, b = first[pairs], second[pairs]
+            # Not again what is known by way of other images, else many copies would take long.
+            is_new = labels[first[pairs]] != labels[second[pairs]]
+            if not is_new.any():
+                continue
+            a, b = first[pairs][is_new], second[pairs][is_new]
             same = _show_the_same(thumbnails[a], thumbnails[b])
             labels = _join(labels, labels[a[same]], labels[b[same]])
     order = np.argsort(labels, kind="stable")

@@ -85,6 +85,12 @@ def reference_hash(image: np.ndarray) -> np.ndarray:
     return low > np.median(low[1:])
 
 
+def test_many_copies_of_one_image_are_one_group():
+    one = thumbnail(photograph(0))
+    found = group_near_duplicates(np.repeat(one[None], 600, axis=0), np.ones(600, bool))
+    assert [group.tolist() for group in found] == [list(range(600))]
+
+
 @pytest.mark.real_data
 def test_small_copies_of_real_photographs_are_found(shared_data):
     """Photographs of one data set and their small versions in another, by a sample."""
