@@ -34,10 +34,10 @@ class Selection:
     def describe(self) -> str:
         """What is looked at, in words."""
         parts = [f"events {', '.join(self.events)}"] if self.events else []
-        if self.min_size > 0:
-            parts.append(f"faces from {self.min_size:g} px on")
-        if self.max_size < math.inf:
-            parts.append(f"faces below {self.max_size:g} px")
+        low, high = f"from {self.min_size:g}", f"below {self.max_size:g}"
+        bounds = [low] * (self.min_size > 0) + [high] * (self.max_size < math.inf)
+        if bounds:
+            parts.append(f"faces {' to '.join(bounds)} px")
         return "; ".join(parts)
 
     def has_size(self, boxes: np.ndarray) -> np.ndarray:

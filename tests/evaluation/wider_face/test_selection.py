@@ -26,7 +26,7 @@ def test_other_events_are_left_out_and_other_sizes_ignored(truth):
     assert faces.tolist() == [True, True, False, True, True]
     assert part.image_index.tolist() == [0, 0, 1, 1]
     assert part.kept["hard"].tolist() == [True, False, False, False]  # a size of 16 is not below
-    assert selection.describe() == ("events 1--*, 10--Swim; faces from 8 px on; faces below 16 px")
+    assert selection.describe() == ("events 1--*, 10--Swim; faces from 8 to below 16 px")
 
 
 def test_without_a_choice_all_stays(truth):
