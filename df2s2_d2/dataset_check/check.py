@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from detectron2.config import CfgNode
 
-from df2s2_d2.analysis.anchor_statistics import AnchorStatistics, analyze
+from df2s2_d2.analysis.anchor_statistics import (
+    AnchorStatistics,
+    NoFaceLeftError,
+    analyze,
+    build_anchors,
+)
 from df2s2_d2.dataset_check.annotated_dataset import AnnotatedDataset
 from df2s2_d2.dataset_check.findings import Finding
 from df2s2_d2.dataset_check.image_findings import (
@@ -131,7 +136,11 @@ def check_datasets(
         headers_only: whether images stay undecoded: then neither broken ones nor those that show
             the same are found.
         seed: of the augmentation that faces are seen through.
+
+    Raises:
+        ValueError: if the config does not fit together.
     """
+    build_anchors(cfg)  # a wrong config is told before images are read
     annotated = [name for dataset in datasets for name in dataset.file_names]
     reports = []
     for dataset in datasets:
@@ -160,7 +169,7 @@ def _see_as_training(
         record.update(height=height, width=width)
     try:
         return analyze(cfg, usable, seed) if usable else None
-    except ValueError:  # no face is left, which is a finding already
+    except NoFaceLeftError:  # which the findings tell
         return None
 
 

@@ -164,6 +164,27 @@ def _size(sample: dict[str, Any]) -> tuple[int, int]:
     return sample["height"], sample["width"]
 
 
+def named_records(cfg: CfgNode, image_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The dataset dicts of images in DATASETS.TRAIN.
+
+    Args:
+        cfg: of the training.
+        image_ids: ``"<event>/<image stem>"``.
+
+    Raises:
+        ValueError: if an image is not in the training set.
+    """
+    records = {r["image_id"]: r for name in cfg.DATASETS.TRAIN for r in DatasetCatalog.get(name)}
+    absent = [image_id for image_id in image_ids if image_id not in records]
+    if absent:
+        example = next(iter(records))
+        raise ValueError(
+            f"{absent[0]!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
+            f"{example!r}"
+        )
+    return [records[image_id] for image_id in image_ids]
+
+
 def _choose_records(
     cfg: CfgNode, count: int, seed: int, image_ids: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -172,16 +193,8 @@ def _choose_records(
     unknown = [name for name in cfg.DATASETS.TRAIN if name not in DatasetCatalog]
     if unknown:
         raise ValueError(f"DATASETS.TRAIN: there is no data set {unknown[0]!r}")
-    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     if image_ids:
-        by_id = {record["image_id"]: record for record in records}
-        absent = [image_id for image_id in image_ids if image_id not in by_id]
-        if absent:
-            example = records[0]["image_id"]
-            raise ValueError(
-                f"{absent[0]!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
-                f"{example!r}"
-            )
-        return [by_id[image_id] for image_id in image_ids]
+        return named_records(cfg, image_ids)
+    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
     order = np.random.default_rng(seed).permutation(len(records))
     return [records[number] for number in order[:count].tolist()]

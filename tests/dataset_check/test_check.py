@@ -182,3 +182,11 @@ def test_wrong_arguments_are_one_sentence(faulty, tmp_path, capsys, arguments, m
     assert code in (1, 2)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_config_that_does_not_fit_is_told_before_images_are_read(faulty, tmp_path, capsys):
+    wrong = ["--opts", "MODEL.SHOT.IN_FEATURES", "['top']"]
+    output = ["--output", str(tmp_path / "out")]
+    assert main(["check", f"{faulty}={tmp_path}/images", *output, *wrong]) == 1
+    assert "MODEL.SHOT.IN_FEATURES: expected names such as p2" in capsys.readouterr().err
+    assert not any((tmp_path / "out").iterdir())
