@@ -28,6 +28,10 @@ COUNT_EDGES = [0, 1, 4, 9, np.inf]
 _ANCHORS_PER_BATCH = 2_000_000
 
 
+class NoFaceLeftError(ValueError):
+    """No face of the images is trained on."""
+
+
 class BoxesOnly:
     """A ``T.AugInput`` whose boxes move while of its image there is only the size."""
 
@@ -133,18 +137,22 @@ def augment(
         yield faces, inputs.image_size
 
 
-def build_anchors(cfg: CfgNode) -> tuple[GridAnchorGenerator, AnchorMatcher]:
-    """Anchors and matching rule of ``MODEL.SHOT``, without its network.
+def build_anchors(cfg: CfgNode, key: str = "SHOT") -> tuple[GridAnchorGenerator, AnchorMatcher]:
+    """Anchors and matching rule of a shot, without its network.
+
+    Args:
+        cfg: of the detector.
+        key: of the shot in ``cfg.MODEL``.
 
     Raises:
         ValueError: if the stride of a map does not follow from its name.
     """
-    shot = cfg.MODEL.SHOT
+    shot = cfg.MODEL[key]
     try:
         strides = [2 ** int(name[1:]) for name in shot.IN_FEATURES]
     except ValueError:
         raise ValueError(
-            "MODEL.SHOT.IN_FEATURES: expected names such as p2, for the stride 2 ** 2; "
+            f"MODEL.{key}.IN_FEATURES: expected names such as p2, for the stride 2 ** 2; "
             f"found {shot.IN_FEATURES}."
         ) from None
     generator = GridAnchorGenerator.from_node(shot.ANCHORS, strides)
@@ -191,14 +199,15 @@ def analyze(cfg: CfgNode, records: list[dict[str, Any]], seed: int = 0) -> Ancho
         seed: of the augmentation.
 
     Raises:
-        ValueError: if no face is left to be matched, or the config does not fit together.
+        NoFaceLeftError: if no face is left to be matched.
+        ValueError: if the config does not fit together.
     """
     np.random.seed(seed)
     generator, matcher = build_anchors(cfg)
     images = list(augment(cfg, tqdm(records, desc="Augmenting", unit="image", disable=None)))
     boxes = np.concatenate([faces for faces, _ in images])
     if len(boxes) == 0:
-        raise ValueError(
+        raise NoFaceLeftError(
             f"No face of the {len(images)} images is trained on: check the annotations, and "
             "INPUT.MIN_FACE_SIZE and INPUT.MIN_ORIGINAL_FACE_SIZE."
         )

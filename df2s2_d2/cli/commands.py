@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "export": "export",
     "detect-onnx": "detect_onnx",
     "submission": "submission",
+    "check": "check",
+    "browse": "browse",
     "anchors": "anchors",
     "configs": "configs",
     "models": "models",

@@ -1,7 +1,8 @@
-"""Explain a WIDER FACE result: AP, curves, breakdowns, worst images, as HTML.
+"""Explain a WIDER FACE result: AP, curves, kinds of errors, worst images, as HTML.
 
   df2s2 report DETECTIONS eval_tools/ground_truth
   df2s2 report detections.zip eval_tools/ground_truth --images WIDER_val/images
+  df2s2 report DETECTIONS eval_tools/ground_truth --event "1*" --event 0--Parade --max-size 16
 
 It is one file, which opens offline in any browser.
 """
@@ -9,6 +10,7 @@ It is one file, which opens offline in any browser.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -42,6 +44,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument(
+        "--event",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only the images of this event, or of those that a pattern such as '1*' names; may be "
+        "given several times",
+    )
+    parser.add_argument(
+        "--min-size",
+        type=float,
+        default=0.0,
+        metavar="PX",
+        help="only faces from this √(width × height) on; others are ignored",
+    )
+    parser.add_argument(
+        "--max-size",
+        type=float,
+        default=math.inf,
+        metavar="PX",
+        help="only faces below this size; others are ignored",
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=24,
+        metavar="N",
+        help="pictures of each kind of error, with --images (default: %(default)s)",
+    )
+    parser.add_argument(
         "--score",
         type=float,
         default=0.5,
@@ -52,11 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.sheets is not None and args.images is None:
         raise argparse.ArgumentError(None, "--sheets needs --images, the pictures to draw on")
+    if not args.min_size < args.max_size:
+        raise argparse.ArgumentError(None, "--min-size must be below --max-size")
+    if args.examples < 0:
+        raise argparse.ArgumentError(None, f"--examples must not be negative, got {args.examples}")
 
     from df2s2_d2.evaluation import load_ground_truth, read_detections
     from df2s2_d2.evaluation.protocol import read_protocol
     from df2s2_d2.evaluation.report import build_report
     from df2s2_d2.evaluation.wider_face.attributes import load_attributes
+    from df2s2_d2.evaluation.wider_face.selection import Selection
 
     ground_truth = load_ground_truth(args.ground_truth)
     try:
@@ -76,6 +112,8 @@ def run(args: argparse.Namespace) -> None:
         sheet_dir=args.sheets,
         setting=args.setting,
         score=args.score,
+        selection=Selection(args.event, args.min_size, args.max_size),
+        num_examples=args.examples,
     )
     args.output.write_text(report, encoding="utf-8")
     megabytes = args.output.stat().st_size / 1e6

@@ -6,10 +6,8 @@ import math
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +15,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .benchmark_images import read_benchmark_image
 from .wider_face.ground_truth import GroundTruth
 from .wider_face.operating_point import OperatingPoint
 
@@ -39,7 +38,6 @@ _LEAST_SIZE = 16
 _MOST_ENLARGED = 3
 # Windows that are tried for a panel; the cost grows with their product with the errors.
 _MAX_WINDOWS = 500
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def rank_images(counts: np.ndarray, num_images: int) -> np.ndarray:
@@ -87,7 +85,7 @@ def draw_contact_sheet(
         axes.set_axis_off()
     for axes, number in zip(panels, image_numbers, strict=False):
         boxes = _boxes_of_image(ground_truth, point, number)
-        image = _read_image(Path(image_dir), ground_truth.images[number])
+        image = read_benchmark_image(image_dir, ground_truth.images[number])
         window = choose_window(boxes[kind], image.shape[1], image.shape[0])
         _draw_panel(axes, image, boxes, window)
         lines = [
@@ -125,20 +123,6 @@ def _boxes_of_image(
         "missed face": ground_truth.boxes[faces & point.missed],
         "false positive": point.detections[detections & point.is_false, :4],
     }
-
-
-def _read_image(image_dir: Path, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB."""
-    candidates = [image_dir / f"{name}{suffix}" for suffix in _IMAGE_SUFFIXES]
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
-        raise FileNotFoundError(
-            f"{candidates[0]} not found: give the folder that holds <event>/<image>.jpg"
-        )
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path} is no readable image; fetch it again")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _draw_panel(

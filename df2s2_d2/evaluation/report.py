@@ -10,15 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.pages.html_page import Cell, grouped_table, page, paragraph, picture, table
+
 from .contact_sheet import KINDS, draw_contact_sheet, rank_images
-from .html_page import Cell, grouped_table, page, paragraph, picture, table
+from .error_sections import error_sections
 from .protocol import Protocol
 from .score_histogram import plot_score_histogram
 from .wider_face import GroundTruth, WiderFaceResult, evaluate_wider_face
 from .wider_face.attributes import group_by_attributes
 from .wider_face.breakdown import GroupScore, break_down, break_down_by_event, group_by_size
+from .wider_face.error_split import ErrorAnalysis
 from .wider_face.operating_point import OperatingPoint, judge_detections
 from .wider_face.precision_recall_plot import plot_precision_recall
+from .wider_face.selection import Selection
 
 ALL_FACES = "all"
 NUM_WORST_IMAGES = 12
@@ -60,6 +64,8 @@ def build_report(
     sheet_dir: Path | None = None,
     setting: str = "hard",
     score: float = 0.5,
+    selection: Selection | None = None,
+    num_examples: int = 24,
 ) -> str:
     """Explain detections on WIDER FACE, or on images with ground truth of its kind.
 
@@ -75,34 +81,58 @@ def build_report(
         setting: of the ground truth, or ``ALL_FACES``: the faces that breakdowns and contact
             sheets are about.
         score: operating score for recall, misses and false positives.
+        selection: the part of the benchmark to look at; None for all of it.
+        num_examples: pictures of each kind of error.
 
     Returns:
         An HTML document that refers to no other file.
 
     Raises:
         FileNotFoundError: if an image for a contact sheet is missing.
-        ValueError: if the detections are malformed, or an image is not readable.
+        ValueError: if the detections are malformed, an image is not readable, or nothing is
+            selected.
     """
-    result = evaluate_wider_face(detections, ground_truth)
+    selection = selection or Selection()
     everyone = np.ones(len(ground_truth.boxes), bool)
-    ground_truth = replace(ground_truth, kept=ground_truth.kept | {ALL_FACES: everyone})
+    whole = replace(ground_truth, kept=ground_truth.kept | {ALL_FACES: everyone})
+    ground_truth, is_selected = selection.apply(whole)
+    attributes = attributes and {name: v[is_selected] for name, v in attributes.items()}
+    left_out = set(whole.images) - set(ground_truth.images)
+    detections = {image: rows for image, rows in detections.items() if image not in left_out}
+    official = {name: mask for name, mask in ground_truth.kept.items() if name != ALL_FACES}
+    result = evaluate_wider_face(detections, replace(ground_truth, kept=official))
     point = judge_detections(detections, ground_truth, setting, score)
     case = _Case(detections, ground_truth, point)
     sections = {
         "Average precision": _figures(result),
         "Precision and recall": _curves(name, result),
+        **error_sections(
+            ErrorAnalysis(detections, ground_truth),
+            ground_truth,
+            setting,
+            selection,
+            image_dir,
+            num_examples,
+        ),
         **_breakdowns(case, attributes),
         "Scores": _scores(case),
     }
     for kind in KINDS:
         sections[f"Images with most {kind}s"] = _worst_images(case, kind, image_dir, sheet_dir)
-    return page(f"{name} on WIDER FACE", _introduction(protocol), sections)
+    return page(f"{name} on WIDER FACE", _introduction(protocol, selection), sections)
 
 
-def _introduction(protocol: Protocol | None) -> str:
+def _introduction(protocol: Protocol | None, selection: Selection) -> str:
+    part = ""
+    if not selection.is_all:
+        part = paragraph(
+            f"Only a part of the benchmark ({selection.describe()}): figures compare with those of "
+            "the same part alone. Other faces are ignored, false positives of all sizes count.",
+            note=True,
+        )
     if protocol is not None:
-        return paragraph(f"Protocol: {protocol.describe()}.")
-    return paragraph(
+        return part + paragraph(f"Protocol: {protocol.describe()}.")
+    return part + paragraph(
         "How these detections came about is not recorded, and figures compare only under one "
         "protocol. A file protocol.json beside the detections tells it.",
         note=True,

@@ -24,6 +24,8 @@ class AnnotatedImage(NamedTuple):
         ignored: (N,) bool, boxes that are regions neither of a face nor of background.
         attributes: further values of the boxes by their names, (N,) int64 each.
         size: height and width in pixels as the file states them, if it does.
+        places: (N,) int64, where each box stands in the file: the number of its line in a text,
+            counted from 1, or its place in the list of a JSON, counted from 0; None if not known.
     """
 
     path: str
@@ -31,6 +33,7 @@ class AnnotatedImage(NamedTuple):
     ignored: np.ndarray | None = None
     attributes: Mapping[str, np.ndarray] = MappingProxyType({})
     size: tuple[int, int] | None = None
+    places: np.ndarray | None = None
 
 
 def image_name(path: str, image_dir: str = "") -> str:

@@ -77,6 +77,7 @@ def _with_boxes(
     """The images (by their ids) with what is annotated in them."""
     boxes = defaultdict(list)
     ignored = defaultdict(list)
+    places = defaultdict(list)
     categories: Counter[Any] = Counter()
     for index, annotation in enumerate(_require_list(json_file, content, "annotations")):
         place = f"{json_file}, annotations[{index}]"
@@ -88,6 +89,7 @@ def _with_boxes(
                 f'{place}: expected the "id" of an image; found "image_id" {key!r}{remedy}.'
             )
         boxes[key].append(box)
+        places[key].append(index)
         flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
         ignored[key].append(any(flags))
         categories[_as_id(annotation.get("category_id"))] += 1
@@ -96,6 +98,7 @@ def _with_boxes(
         image._replace(
             boxes=np.array(boxes[key], dtype=np.float64).reshape(-1, 4),
             ignored=np.array(ignored[key], dtype=bool),
+            places=np.array(places[key], dtype=np.int64),
         )
         for key, image in images.items()
     ]

@@ -123,7 +123,8 @@ def _parse_annotations(path: str, lines: list[_Line]) -> list[AnnotatedImage]:
         boxes, labels = np.split(values, [_BOX_COLUMNS], axis=1)
         attributes = dict(zip(ATTRIBUTES, labels.astype(np.int64).T, strict=True))
         ignored = attributes.pop("invalid") != 0
-        images.append(AnnotatedImage(image[1], boxes, ignored, attributes))
+        places = np.array([number for number, _ in lines[first : first + count]], np.int64)
+        images.append(AnnotatedImage(image[1], boxes, ignored, attributes, places=places))
     return images
 
 

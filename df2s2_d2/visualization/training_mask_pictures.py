@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import convert_image_to_rgb
 from torch import nn
 
 from df2s2_d2.data import FaceDatasetMapper
 from df2s2_d2.modeling.targets import GroundTruth
+from df2s2_d2.visualization.training_samples import named_records
 from df2s2_d2.visualization.weak_masks import draw_weak_masks
 
 
@@ -29,17 +29,11 @@ def draw_training_masks(cfg: CfgNode, model: nn.Module, image_ids: list[str], ou
     Raises:
         ValueError: if an image is not in the training set.
     """
-    records = {r["image_id"]: r for name in cfg.DATASETS.TRAIN for r in DatasetCatalog.get(name)}
+    records = named_records(cfg, image_ids)
     mapper = FaceDatasetMapper(cfg, is_train=True)
     output.mkdir(parents=True, exist_ok=True)
-    for image_id in image_ids:
-        if image_id not in records:
-            example = next(iter(records))
-            raise ValueError(
-                f"{image_id!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
-                f"{example!r}"
-            )
-        inputs = [mapper(records[image_id])]
+    for image_id, record in zip(image_ids, records, strict=True):
+        inputs = [mapper(record)]
         images = model.preprocess_image(inputs)
         shot = model.shot
         shot.train()  # the segmentation branch exists in training only

@@ -153,3 +153,10 @@ def test_errors_name_file_and_place(write, content, place):
         read_images(path)
     assert str(error.value).startswith(path + place)
     assert "expected" in str(error.value)
+
+
+def test_each_box_knows_its_place_in_the_list(write):
+    annotations = [{"image_id": key, "bbox": BOX} for key in (3, 1, 3)]
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
+    first, second = read_images(write({"images": images, "annotations": annotations}))
+    assert (first.places.tolist(), second.places.tolist()) == ([1], [0, 2])

@@ -157,3 +157,8 @@ def test_official_crowds(shared_data):
         "occlusion": 2,
         "pose": 0,
     }
+
+
+def test_each_box_knows_its_line_whatever_lines_are_blank(write):
+    images = read_images(write("\na.jpg\n\n2\n1 2 3 4\n\n5 6 7 8\nb.jpg\n0\nc.jpg\n1\n1 2 3 4\n"))
+    assert [image.places.tolist() for image in images] == [[5, 7], [], [12]]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import pytest
 import report
 
 from df2s2_d2.evaluation import write_detections
-from tests.evaluation.html_outline import Outline
 from tests.evaluation.wider_face.attribute_files import add_attributes
 from tests.evaluation.wider_face.ground_truth_files import save_ground_truth
-
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+from tests.pages.browsers import browse
+from tests.pages.html_outline import Outline
 
 
 @pytest.fixture
@@ -48,10 +46,10 @@ def run(case, monkeypatch):
 
 
 def check_needs_no_other_file(document: str) -> None:
-    assert not re.search(r"https?:|//|@import|<script|<link|<iframe", strip_pictures(document))
+    assert not re.search(r"https?:|//|@import|<script[^>]|<link|<iframe", strip_pictures(document))
     sources = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')>]{1,12})""", document)
     assert sources
-    assert all(source.startswith(("#", "data:image/p")) for source in sources)
+    assert all(source.startswith(("#", "data:image/p", "data:image/j")) for source in sources)
 
 
 def strip_pictures(document: str) -> str:
@@ -65,6 +63,11 @@ def test_report_has_every_section_in_one_file(case, run, capsys):
     assert outline.texts["h2"] == [
         "Average precision",
         "Precision and recall",
+        "Errors and what they cost",
+        "Missed faces",
+        "Badly placed detections",
+        "Duplicate detections",
+        "Detections of background",
         "By face size",
         "By attribute",
         "By event",
@@ -73,7 +76,7 @@ def test_report_has_every_section_in_one_file(case, run, capsys):
         "Images with most false positives",
     ]
     assert outline.texts["title"] == ["<b>found on WIDER FACE"]
-    assert len(outline.attributes["img"]) == 4
+    assert len(outline.attributes["img"]) == 8  # four of single errors
     assert all(image["alt"] for image in outline.attributes["img"])
     assert "report.html" in capsys.readouterr().out
     for name in ("missed_faces.png", "false_positives.png"):
@@ -121,7 +124,7 @@ def test_options_choose_faces_score_and_name(case, run):
 
 def test_missing_inputs_leave_a_sentence(case, run, capsys):
     notes = run().texts["p"]
-    assert sum("--images" in note for note in notes) == 2
+    assert sum("--images" in note for note in notes) == 3
     assert any("protocol.json" in note for note in notes)
     save_ground_truth(case)
     (case / "protocol.json").write_text(json.dumps({"resize": "short side 800"}))
@@ -138,7 +141,7 @@ def test_result_without_errors_says_so(case, run):
     shutil.rmtree(case / "<b>found")
     write_detections(case / "<b>found", {"0--Parade/a.b_1": np.array([[1, 2, 3, 4, 0.9]])})
     outline = run("--images", case / "images")
-    assert outline.texts["p"].count("There are none.") == 2
+    assert outline.texts["p"].count("There are none.") == 6
     assert len(outline.attributes["img"]) == 2
 
 
@@ -177,22 +180,67 @@ def test_sheets_need_images(case, run, capsys):
 
 
 def test_chromium_shows_the_report(case, run):
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no headless browser: none of {', '.join(BROWSERS)} is on the PATH")
     run("--images", case / "images")
     # A name that needs no quoting in an address.
     (case / "report.html").rename(case / "r.html")
     for width, scheme in ((1200, 1), (390, 0)):
         picture = case / f"{width}.png"
-        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += [f"--blink-settings=preferredColorScheme={scheme}"]
-        command += [f"--window-size={width},2000", f"--screenshot={picture}"]
-        subprocess.run(
-            [*command, (case / "r.html").as_uri()], check=True, capture_output=True, timeout=300
+        browse(
+            case / "r.html",
+            f"--blink-settings=preferredColorScheme={scheme}",
+            f"--window-size={width},2000",
+            f"--screenshot={picture}",
         )
         image = cv2.imread(str(picture))
         assert image.shape[:2] == (2000, width)
         background = np.median(image)
         assert background > 200 if scheme else background < 60
         assert 0.01 < (np.abs(image - background) > 60).any(axis=2).mean() < 0.6
+
+
+@pytest.fixture
+def with_errors(case) -> Path:
+    """Of three faces one is found, a box is badly placed on one (IoU 40 / 104), one is missed."""
+    rows = np.array([[1, 2, 3, 4, 0.9], [30, 30, 8, 8, 0.6]])
+    badly_placed = np.array([[5, 10, 7, 8, 0.3]])
+    shutil.rmtree(case / "<b>found")
+    found = {"0--Parade/a.b_1": rows, "1--Handshaking/c_2": badly_placed}
+    write_detections(case / "<b>found", found)
+    return case
+
+
+def test_kinds_of_errors_are_counted_and_shown(with_errors, run):
+    outline = run("--images", with_errors / "images")
+    tables = [row[:3] for row in rows_of(outline)]
+    assert ["Missed", "1", "0.167"] in tables  # one of two instead of one of three
+    assert ["Badly placed", "1", "0.222"] in tables  # 2 / 3 of precision for another third
+    assert ["Duplicate", "0", "0.000"] in tables and ["Background", "1", "0.000"] in tables
+    cards = [card for card in outline.attributes["figure"] if "data-facets" in card]
+    assert [json.loads(card["data-facets"]) for card in cards] == [
+        {"event": "1--Handshaking", "size": "8–16 px"},
+        {"event": "1--Handshaking", "size": "below 8 px"},  # 7 x 8, of its face
+        {"event": "0--Parade", "size": "8–16 px"},
+    ]
+    lines = outline.texts["figcaption"]
+    assert any(line.startswith("score 0.300, 7 × 8 px, IoU 0.38, costs 2.2e-01") for line in lines)
+    assert outline.texts["option"].count("1--Handshaking (2)") == 1
+    outline = run("--images", with_errors / "images", "--examples", "0")
+    assert len([card for card in outline.attributes["figure"] if "data-facets" in card]) == 0
+
+
+def test_part_of_the_benchmark_by_event_and_size(with_errors, run, capsys):
+    tables = rows_of(run("--event", "1--*"))
+    assert ["Easy", "2", "0.00000", "0.00000"] in tables
+    assert ["Files of other images", "0"] in tables
+    assert ["Missed", "1", "0.000"] in [row[:3] for row in tables]
+    outline = run("--images", with_errors / "images", "--min-size", "8")
+    assert ["Easy", "1", "0.00000", "0.00000"] in rows_of(outline)  # the face of 9 x 9 pixels
+    assert any("faces from 8 px" in text for text in outline.texts["p"])
+    cards = [card for card in outline.attributes["figure"] if "data-facets" in card]
+    assert len(cards) == 2  # the missed face and background, not the box on the small face
+    with pytest.raises(SystemExit):
+        run("--event", "2--*")
+    assert "no event is named 2--*: there are 0--Parade, 1--Hand" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("--min-size", "9", "--max-size", "9")
+    assert "--min-size must be below --max-size" in capsys.readouterr().err

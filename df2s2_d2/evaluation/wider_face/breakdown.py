@@ -17,6 +17,7 @@ import numpy as np
 from .ground_truth import GroundTruth
 from .operating_point import judge_detections, kept_faces
 from .scoring import evaluate_wider_face
+from .selection import event_of, face_sizes, select_images
 
 # Pixels of sqrt(width * height), an octave a bin as in a feature pyramid.
 SIZE_EDGES = (8, 16, 32, 64, 128, 256)
@@ -51,14 +52,17 @@ def group_by_size(
     Returns:
         Bin, such as ``"16–32 px"`` -> (M,) bool; one bin more than edges.
     """
-    width, height = np.maximum(ground_truth.boxes[:, 2:], 0).T
-    number = np.digitize(np.sqrt(width * height), edges)
-    names = [
+    number = np.digitize(face_sizes(ground_truth.boxes), edges)
+    return {name: number == k for k, name in enumerate(size_names(edges))}
+
+
+def size_names(edges: Sequence[float] = SIZE_EDGES) -> list[str]:
+    """The bins of :func:`group_by_size`."""
+    return [
         f"below {edges[0]:g} px",
         *(f"{low:g}–{high:g} px" for low, high in zip(edges[:-1], edges[1:], strict=True)),
         f"{edges[-1]:g} px and more",
     ]
-    return {name: number == k for k, name in enumerate(names)}
 
 
 def break_down(
@@ -128,23 +132,11 @@ def break_down_by_event(
     Raises:
         ValueError: if the ground truth has no such setting, or detections are malformed.
     """
-    events = [image.partition("/")[0] for image in ground_truth.images]
+    events = [event_of(image) for image in ground_truth.images]
     scores = {}
     for event in dict.fromkeys(events):
-        part = _select_images(ground_truth, np.array([one == event for one in events]))
+        part = select_images(ground_truth, np.array([one == event for one in events]))
         rows = {image: detections[image] for image in part.images if image in detections}
         everyone = {"event": {event: np.ones(len(part.boxes), bool)}}
         scores[event] = break_down(rows, part, everyone, setting, score)["event"][event]
     return scores
-
-
-def _select_images(ground_truth: GroundTruth, selected: np.ndarray) -> GroundTruth:
-    """The images of the (I,) mask `selected`, and their faces."""
-    faces = selected[ground_truth.image_index]
-    new_index = np.cumsum(selected) - 1
-    return GroundTruth(
-        images=tuple(np.array(ground_truth.images)[selected].tolist()),
-        image_index=new_index[ground_truth.image_index[faces]],
-        boxes=ground_truth.boxes[faces],
-        kept={setting: kept[faces] for setting, kept in ground_truth.kept.items()},
-    )

@@ -93,9 +93,8 @@ def evaluate_wider_face(
     )
     unknown = detections.keys() - set(images)
 
-    thresholds = 1 - np.arange(1, NUM_THRESHOLDS + 1) / NUM_THRESHOLDS
     scores = table[:, 4]
-    level = _first_threshold_passed(scores, thresholds)
+    level = first_threshold_passed(scores)
     face = match_to_faces(
         table[:, :4], image_index, ground_truth.boxes, ground_truth.image_index, iou_threshold
     )
@@ -109,11 +108,9 @@ def evaluate_wider_face(
     for setting, kept in ground_truth.kept.items():
         is_proposal = in_annotated_image.copy()
         is_proposal[on_face] = kept[face[on_face]]
-        num_proposals = _count_per_threshold(level[is_proposal])
-        num_found = _count_per_threshold(level[finders[kept[found_faces]]])
-        precision[setting] = np.divide(
-            num_found, num_proposals, out=np.ones(NUM_THRESHOLDS), where=num_proposals > 0
-        )
+        num_proposals = count_per_threshold(level[is_proposal])
+        num_found = count_per_threshold(level[finders[kept[found_faces]]])
+        precision[setting] = precisions(num_found, num_proposals)
         num_kept = np.count_nonzero(kept)
         recall[setting] = num_found / num_kept if num_kept else np.full(NUM_THRESHOLDS, np.nan)
 
@@ -121,7 +118,7 @@ def evaluate_wider_face(
         ap={f"AP_{s}": average_precision(recall[s], precision[s]) for s in ground_truth.kept},
         precision=precision,
         recall=recall,
-        thresholds=thresholds,
+        thresholds=_thresholds(),
         num_images=len(images),
         num_faces={s: int(np.count_nonzero(kept)) for s, kept in ground_truth.kept.items()},
         num_detections=len(table),
@@ -129,6 +126,12 @@ def evaluate_wider_face(
         num_unknown_images=len(unknown),
         num_unknown_detections=sum(len(detections[image]) for image in unknown),
     )
+
+
+def precisions(num_found: np.ndarray, num_proposals: np.ndarray) -> np.ndarray:
+    """(..., T) shares of the proposals at each threshold that find a face; 1 without proposals."""
+    out = np.ones(num_proposals.shape)
+    return np.divide(num_found, num_proposals, out=out, where=num_proposals > 0)
 
 
 def average_precision(recall: np.ndarray, precision: np.ndarray) -> float:
@@ -141,10 +144,23 @@ def average_precision(recall: np.ndarray, precision: np.ndarray) -> float:
     Returns:
         The area, a fraction of 1; nan if the recall is not defined.
     """
-    recall = np.concatenate(([0.0], recall, [1.0]))
-    precision = np.concatenate(([0.0], precision, [0.0]))
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall) * envelope[1:]))
+    return float(average_precisions(recall, precision))
+
+
+def average_precisions(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """:func:`average_precision` of many curves.
+
+    Args:
+        recall, precision: (..., T).
+
+    Returns:
+        (...) areas, fractions of 1.
+    """
+    ends = [(0, 0)] * (recall.ndim - 1)
+    recall = np.pad(recall, [*ends, (1, 1)], constant_values=(0, 1))
+    precision = np.pad(precision, [*ends, (1, 1)])
+    envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    return np.sum(np.diff(recall, axis=-1) * envelope[..., 1:], axis=-1)
 
 
 def match_to_faces(
@@ -155,6 +171,20 @@ def match_to_faces(
     iou_threshold: float,
 ) -> np.ndarray:
     """Give each detection the face of its image that it overlaps most, if it overlaps it enough.
+
+    Args, Returns: as :func:`most_overlapped_faces`, the faces alone.
+    """
+    return most_overlapped_faces(boxes, image_index, face_boxes, face_image_index, iou_threshold)[0]
+
+
+def most_overlapped_faces(
+    boxes: np.ndarray,
+    image_index: np.ndarray,
+    face_boxes: np.ndarray,
+    face_image_index: np.ndarray,
+    iou_threshold: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each detection the face of its image that it overlaps most, and how much.
 
     Overlaps at or above the threshold are possible only where the left edges are near each other,
     so only such pairs are formed.
@@ -168,13 +198,15 @@ def match_to_faces(
 
     Returns:
         (D,) int64 index of the matched face, the first of equally good ones; -1 without a match.
+        (D,) IoU with it; 0 without a match.
     """
     matched = np.full(len(boxes), -1, np.int64)
+    overlap = np.zeros(len(boxes))
     face_corners = _corners(face_boxes)
     faces = FacesByPosition(face_corners[0], face_image_index)
     for start in range(0, len(boxes), _DETECTIONS_PER_BLOCK):
         block = slice(start, start + _DETECTIONS_PER_BLOCK)
-        corners, best_faces = _corners(boxes[block]), matched[block]
+        corners, best_faces, best_ious = _corners(boxes[block]), matched[block], overlap[block]
         window = window_of_overlap(corners[0], corners[2] - corners[0] + 1, iou_threshold)
         for detection, repeats, face in faces.pairs(*window, image_index[block]):
             segment = np.cumsum(repeats) - repeats  # where the pairs of each detection begin
@@ -183,7 +215,8 @@ def match_to_faces(
             is_best = iou == np.repeat(best, repeats)
             best_face = np.minimum.reduceat(np.where(is_best, face, len(face_boxes)), segment)
             best_faces[detection] = np.where(best >= iou_threshold, best_face, -1)
-    return matched
+            best_ious[detection] = np.where(best >= iou_threshold, best, 0)
+    return matched, overlap
 
 
 def _corners(boxes: np.ndarray) -> np.ndarray:
@@ -210,15 +243,20 @@ def first_finders(face: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     return found_faces, on_face[first]
 
 
-def _first_threshold_passed(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def first_threshold_passed(scores: np.ndarray) -> np.ndarray:
     """(D,) index of the first (highest) threshold that each min–max normalised score reaches."""
     if len(scores) == 0:
         return np.zeros(0, np.int64)
     span = scores.max() - scores.min()
     normalised = (scores - scores.min()) / (span if span > 0 else 1.0)
-    return len(thresholds) - np.searchsorted(thresholds[::-1], normalised, side="right")
+    ascending = _thresholds()[::-1]
+    return NUM_THRESHOLDS - np.searchsorted(ascending, normalised, side="right")
 
 
-def _count_per_threshold(level: np.ndarray) -> np.ndarray:
+def _thresholds() -> np.ndarray:
+    return 1 - np.arange(1, NUM_THRESHOLDS + 1) / NUM_THRESHOLDS
+
+
+def count_per_threshold(level: np.ndarray) -> np.ndarray:
     """(NUM_THRESHOLDS,) how many of the given detections reach each threshold."""
     return np.cumsum(np.bincount(level, minlength=NUM_THRESHOLDS))

@@ -32,7 +32,7 @@ table { min-width: 22rem; border-collapse: collapse; font-variant-numeric: tabul
 caption { text-align: left; color: var(--soft); padding: 0 0 .4rem; }
 th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; }
-thead th.bar { text-align: left; }
+thead th.bar, .words { text-align: left !important; }
 th[scope=row] { font-weight: 400; min-width: 7.5rem; }
 th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; }
 th[scope=rowgroup] { padding-top: .9rem; }
@@ -45,12 +45,27 @@ figure { margin: 1rem 0; }
 figure .scroll { background: #fff; border: 1px solid var(--line); border-radius: .4rem; margin: 0; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { color: var(--soft); padding-top: .4rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: 1rem;
+  margin: 1rem 0; }
+.gallery.wide { grid-template-columns: 1fr; gap: 1.75rem; }
+.card { margin: 0; }
+.wide .card img { width: auto; max-width: 100%; }
+.card[hidden] { display: none; }
+.card img { border-radius: .3rem; }
+.card figcaption { font-size: .8rem; line-height: 1.35; }
+.filters { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: .5rem 1.25rem;
+  align-items: center; padding: .6rem .75rem; background: var(--card);
+  border: 1px solid var(--line); }
+.filters[hidden] { display: none; }
+.filters select { font: inherit; max-width: 16rem; color: var(--ink); background: var(--paper); }
+.filters output { color: var(--soft); }
 .note { background: var(--card); border-left: .25rem solid var(--soft); padding: .5rem .75rem; }
 """
 
 # A cell: a text, a count, or a fraction of 1, which is drawn as a bar.
 Cell = str | int | float
 _BAR = ' class="bar"'
+_WORDS = re.compile(r"[^\W\d_]{3}")
 
 
 def paragraph(text: str, note: bool = False) -> str:
@@ -88,7 +103,7 @@ def grouped_table(
     """
     first_row = next((row for rows in groups.values() for row in rows), [""] * len(header))
     columns = "".join(
-        f'<th scope="col"{_BAR if isinstance(cell, float) else ""}>{escape(name)}</th>'
+        f'<th scope="col"{_cell_class(cell)}>{escape(name)}</th>'
         for name, cell in zip(header, first_row, strict=True)
     )
     bodies = []
@@ -112,9 +127,16 @@ def _row(row: Sequence[Cell], digits: int) -> str:
     return f'<tr><th scope="row">{escape(str(name))}</th>{values}</tr>'
 
 
+def _cell_class(cell: Cell) -> str:
+    """Numbers stand right, bars and words left."""
+    if isinstance(cell, str):
+        return ' class="words"' if _WORDS.search(cell) else ""
+    return _BAR if isinstance(cell, float) else ""
+
+
 def _cell(cell: Cell, digits: int) -> str:
     if isinstance(cell, str):
-        return f"<td>{escape(cell)}</td>"
+        return f"<td{_cell_class(cell)}>{escape(cell)}</td>"
     if isinstance(cell, int):
         return f"<td>{cell:,}</td>"
     if math.isnan(cell):
@@ -123,10 +145,10 @@ def _cell(cell: Cell, digits: int) -> str:
 
 
 def picture(png: bytes, alt: str, widths: tuple[int, int], caption: str = "") -> str:
-    """A PNG picture inside the page.
+    """A picture inside the page.
 
     Args:
-        png: content of the file.
+        png: content of a PNG file.
         alt: what is to be seen, for those who cannot see it.
         widths: least and greatest width in pixels of the screen; a narrower one scrolls.
         caption: below the picture.

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 class Outline(HTMLParser):
     """Checks that elements nest, and collects texts and attributes."""
 
-    VOID = {"meta", "img"}
+    VOID = {"meta", "img", "br"}
 
     def __init__(self, document: str):
         super().__init__()

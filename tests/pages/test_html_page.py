@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
-from df2s2_d2.evaluation.html_page import grouped_table, page, paragraph, picture, table
-from tests.evaluation.html_outline import Outline
+from df2s2_d2.pages.html_page import grouped_table, page, paragraph, picture, table
+from tests.pages.html_outline import Outline
 
 
 def test_table_has_headers_bars_and_thousands():
