@@ -84,7 +84,7 @@ MAY_IMPORT = {
         *("models", "visualization"),
     },
     "models": set(),
-    "analysis": {"data", "modeling"},
+    "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
     "visualization": {"analysis", "data", "evaluation", "modeling", "pages"},
 }
