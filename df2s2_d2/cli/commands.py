@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "export",
     "detect-onnx": "detect_onnx",
     "submission": "submission",
+    "convert": "convert",
     "anchors": "anchors",
     "configs": "configs",
     "models": "models",
