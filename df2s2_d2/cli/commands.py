@@ -11,6 +11,7 @@ from typing import Protocol
 COMMANDS: Mapping[str, str] = {
     "train": "train",
     "detect": "detect",
+    "join": "join",
     "evaluate wider-face": "evaluate_wider_face",
     "evaluate fddb": "evaluate_fddb",
     "report": "report",

@@ -13,12 +13,13 @@ from pathlib import Path
 PARTIAL = ".partial"
 
 
-def write_whole(path: str | os.PathLike, content: bytes | memoryview) -> None:
-    """Write a file so that its name never stands for a part of it, not even after a power cut.
+def write_whole(path: str | os.PathLike, content: bytes | memoryview, durable: bool = True) -> None:
+    """Write a file so that its name never stands for a part of it.
 
     Args:
         path: to be written or replaced, in a folder that exists.
         content: all of the file.
+        durable: whether that holds after a power cut too; the disk is waited for then.
 
     Raises:
         OSError: if it cannot be written; what lay at ``path`` is unchanged then.
@@ -29,9 +30,11 @@ def write_whole(path: str | os.PathLike, content: bytes | memoryview) -> None:
         with open(partial, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(partial, path)
-        sync_folder(os.path.dirname(path) or ".")
+        if durable:
+            sync_folder(os.path.dirname(path) or ".")
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(partial)

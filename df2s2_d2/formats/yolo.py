@@ -158,9 +158,14 @@ def format_labels(
     return "".join(f"{line}\n" for line in lines)
 
 
+def write_classes(folder: Path) -> None:
+    """Write ``classes.txt``, which has a class a line."""
+    (folder / "classes.txt").write_text(f"{FACE}\n", encoding="utf-8")
+
+
 def write_description(folder: Path) -> None:
     """Write ``classes.txt``, and the ``data.yaml`` of a data set without splits."""
-    (folder / "classes.txt").write_text(f"{FACE}\n", encoding="utf-8")
+    write_classes(folder)
     (folder / "data.yaml").write_text(
         f"train: images\nval: images\nnames:\n  0: {FACE}\n", encoding="utf-8"
     )

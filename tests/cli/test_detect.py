@@ -16,8 +16,9 @@ from df2s2_d2.cli.program import build_parser, main
 from df2s2_d2.inference import detector_options
 from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
 from df2s2_d2.inference.fast_path import PRECISIONS
-from df2s2_d2.inference.media import picture_options, privacy, result_files, result_options
+from df2s2_d2.inference.media import picture_options, privacy, result_options
 from df2s2_d2.inference.media.picture_options import PictureOptions
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
 from df2s2_d2.models import local_file
@@ -101,7 +102,7 @@ def test_wishes_that_contradict_are_refused(monkeypatch, capsys, words, message)
 
 def test_choices_are_those_of_what_they_configure():
     """They are named twice, as what they configure takes long to load."""
-    assert tuple(result_options.FORMATS) == result_files.FORMATS
+    assert tuple(result_options.FORMATS) == tuple(RESULT_FORMATS)
     assert picture_options.HIDING_STYLES == privacy.STYLES
     assert detector_options.PRECISIONS == ("auto", *PRECISIONS)
 

@@ -11,15 +11,13 @@ import pytest
 from pycocotools.coco import COCO
 
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.media.frames import Frame
-from df2s2_d2.inference.media.result_files import (
-    FORMATS,
-    JsonArrayFile,
-    ResultFiles,
-    UnwritableResults,
-)
+from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
+FORMATS = tuple(RESULT_FORMATS)
 FACES = instances(
     [[10.123456, 20, 40.98765, 60.5], [1.0 / 3, 2.0 / 3, 7, 8.126]], [0.98765432, 0.4]
 )
@@ -146,9 +144,9 @@ def test_files_are_whole_while_the_run_goes_on(tmp_path, found):
 def test_half_an_item_is_removed_at_the_end(tmp_path):
     file = JsonArrayFile(tmp_path / "a.json")
     file.add([{"a": 1}])
-    end = file._end
+    end = file.end
     file.add([{"b": "x" * 100}])
-    file._end = end  # as if the second had not been written to its end
+    file.end = end  # as if the second had not been written to its end
     file.close()
     assert read_json(tmp_path / "a.json") == [{"a": 1}]
 
