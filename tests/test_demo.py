@@ -22,8 +22,8 @@ import demo
 from df2s2_d2.cli import detect
 from df2s2_d2.cli.program import build_parser
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.detector_options import DetectorOptions
-from df2s2_d2.inference.media import result_files
 from df2s2_d2.inference.media.face_search import detector_config
 from tests.inference.media.scenes import moving_face, read_video, write_video
 from tests.small_runs import ROOT, registered, smallest_config, wider_face_files
@@ -157,7 +157,7 @@ def test_run_that_its_results_end_says_how_far_it_came(run, photos, capsys, monk
         if len(calls) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(result_files.JsonArrayFile, "add", add)
+    monkeypatch.setattr(JsonArrayFile, "add_lines", add)
     assert run("--input", photos) == 1
     printed = capsys.readouterr()
     assert "1 of 3 images: " in printed.out

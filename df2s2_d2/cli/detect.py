@@ -7,10 +7,11 @@
   df2s2 detect --webcam 0 --show
   df2s2 detect photos/ --weights model.pth
   df2s2 detect photos/ --config-file CONFIG --opts MODEL.WEIGHTS model.pth
+  df2s2 detect photos/ --save jsonl --no-pictures --shard 2/8 --resume
 
 Writes where they are, and the pictures with the faces framed (confidence as opacity), hidden, or
 cut out. What cannot be read is listed at the end and stops nothing; the exit code is then 1.
-Ctrl-C ends a run early and keeps what was found.
+Ctrl-C ends a run early and keeps what was found; --resume goes on after whatever ended a run.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import os
 
 from df2s2_d2.inference.detector_options import DetectorOptions
+from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
@@ -26,7 +28,13 @@ from df2s2_d2.inference.media.source_options import SourceOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s (PATH ... | --webcam N) [options]"
-    for options in (SourceOptions, DetectorOptions, ResultOptions, PictureOptions):
+    for options in (
+        SourceOptions,
+        DetectorOptions,
+        ResultOptions,
+        PictureOptions,
+        LongRunOptions,
+    ):
         options.add_arguments(parser)
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -44,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     sources = SourceOptions.from_args(args)
     results = ResultOptions.from_args(args)
     pictures = PictureOptions.from_args(args)
+    long_run = LongRunOptions.from_args(args)
     if not (sources or args.weak_masks):
         raise argparse.ArgumentError(None, "give images or videos, or a camera by --webcam")
 
@@ -55,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
     exit_code = 0
     if sources:
-        exit_code = search_faces(cfg, detector, sources, results, pictures)
+        exit_code = search_faces(cfg, detector, sources, results, pictures, long_run)
     if args.weak_masks:
         from df2s2_d2.inference.trained_weights import build_trained
         from df2s2_d2.visualization.training_mask_pictures import draw_training_masks

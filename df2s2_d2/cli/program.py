@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import metadata
+from typing import NoReturn
 
 import df2s2_d2
 from df2s2_d2.cli.commands import COMMANDS, Command, load_command, summary
@@ -104,9 +105,9 @@ def run_script(command: Command, script: str) -> None:
         sys.exit(code)
 
 
-def build_parser(command: Command, program: str) -> argparse.ArgumentParser:
+def build_parser(command: Command, program: str) -> _Parser:
     """The parser of a command's options; ``program`` is what is typed to start it."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         program,
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -115,7 +116,28 @@ def build_parser(command: Command, program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+class _Parser(argparse.ArgumentParser):
+    """Tells, where a word is amiss, of options that took it from the command.
+
+    Attributes:
+        words: that are parsed.
+    """
+
+    words: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        for action in self._actions:
+            used = [option for option in action.option_strings if option in self.words]
+            is_amiss = any(f"argument {option}" in message for option in action.option_strings)
+            if used and action.nargs in ("?", "*", "+") and (is_amiss or "required" in message):
+                message += (
+                    f" ({used[0]} takes the words behind it: put what it is not for before it)"
+                )
+        super().error(message)
+
+
+def _parse(parser: _Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser.words = sys.argv[1:] if arguments is None else arguments
     try:
         # Files may stand before and after options.
         return parser.parse_intermixed_args(arguments)

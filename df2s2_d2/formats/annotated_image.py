@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,6 +13,11 @@ import numpy as np
 
 # No image has as many pixels on a side; and float32, in which boxes are trained on, holds less.
 MAX_COORDINATE = 1e7
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+# Names of the attributes that WIDER FACE has of its faces, and other formats may carry.
+FACE_ATTRIBUTES = ("blur", "expression", "illumination", "occlusion", "pose")
 
 
 class AnnotatedImage(NamedTuple):
@@ -51,3 +57,42 @@ def image_name(path: str, image_dir: str = "") -> str:
     if name.startswith(("/", "../")):
         name = os.path.relpath(os.path.join(image_dir, path), image_dir).replace(os.sep, "/")
     return posixpath.splitext(name)[0]
+
+
+def path_below(path: str, image_dir: str = "") -> str:
+    """The path of an image as that of a file below an output folder.
+
+    Args:
+        path, image_dir: as those of :func:`image_name`.
+
+    Returns:
+        Relative, with forward slashes and the extension.
+
+    Raises:
+        ValueError: if it leads out of ``image_dir``, or is no name that a file can have.
+    """
+    below = image_name(path, image_dir) + posixpath.splitext(path.replace("\\", "/"))[1]
+    if below.startswith(("../", "/")) or below in ("", ".", ".."):
+        raise ValueError(
+            f"The image {path} does not lie in the folder of images: give that by --images"
+        )
+    require_text(below)
+    return below
+
+
+def require_text(path: str) -> None:
+    """Refuse a path of an image that a text cannot hold in a line of UTF-8.
+
+    Raises:
+        ValueError: naming it.
+    """
+    as_written = path.encode(errors="replace").decode()
+    if as_written != path or _CONTROLS.search(path):
+        raise ValueError(
+            f"The name of the image {as_written!r} has characters that are no text: rename it"
+        )
+
+
+def plain_number(value: float) -> str:
+    """A number as short as it can be without loss, and without an exponent."""
+    return str(int(value)) if value.is_integer() else np.format_float_positional(value, trim="-")

@@ -7,15 +7,22 @@ files with boxes alone often lack.
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from df2s2_d2.formats.annotated_image import MAX_COORDINATE, AnnotatedImage, image_name
+from df2s2_d2.formats.annotated_image import (
+    FACE_ATTRIBUTES,
+    MAX_COORDINATE,
+    AnnotatedImage,
+    image_name,
+    require_text,
+)
+from df2s2_d2.formats.categories import FACE, warn_of_categories
 
-logger = logging.getLogger(__name__)
+_CATEGORY = 1
 
 # Flags of annotations by their texts: programs write them as numbers, as words, and in quotes,
 # where Python would take "0" and "False" for true.
@@ -27,7 +34,8 @@ def read_images(json_file: str, image_dir: str = "") -> list[AnnotatedImage]:
     """Read face boxes from COCO JSON.
 
     Every annotation is a face, whatever its category; other categories than one of faces are
-    warned of. Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored.
+    warned of. Annotations with ``iscrowd`` or ``ignore`` are regions to be ignored. Of
+    ``attributes``, as labelling programs export them, WIDER FACE's are read where they are numbers.
 
     Args:
         json_file: JSON with ``images`` (``id``, ``file_name``, optionally ``height`` and
@@ -78,6 +86,7 @@ def _with_boxes(
     boxes = defaultdict(list)
     ignored = defaultdict(list)
     places = defaultdict(list)
+    attributes = defaultdict(list)
     categories: Counter[Any] = Counter()
     for index, annotation in enumerate(_require_list(json_file, content, "annotations")):
         place = f"{json_file}, annotations[{index}]"
@@ -92,42 +101,33 @@ def _with_boxes(
         places[key].append(index)
         flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
         ignored[key].append(any(flags))
+        attributes[key].append(_face_attributes(annotation))
         categories[_as_id(annotation.get("category_id"))] += 1
-    _warn_of_categories(json_file, content, categories)
+    warn_of_categories(json_file, categories, _category_names(content))
+    # What no box of the file has is no attribute of any.
+    told = set().union(*(values for rows in attributes.values() for values in rows))
     return [
         image._replace(
             boxes=np.array(boxes[key], dtype=np.float64).reshape(-1, 4),
             ignored=np.array(ignored[key], dtype=bool),
             places=np.array(places[key], dtype=np.int64),
+            attributes={
+                name: np.array([values.get(name, 0) for values in attributes[key]], np.int64)
+                for name in FACE_ATTRIBUTES
+                if name in told
+            },
         )
         for key, image in images.items()
     ]
 
 
-def _warn_of_categories(
-    json_file: str, content: dict[str, Any], categories: Counter[int | str | None]
-) -> None:
-    """
-    Args:
-        json_file, content: the file and what it holds.
-        categories: how many annotations are of each.
-    """
+def _category_names(content: dict[str, Any]) -> dict[int | str | None, str]:
     listed = content.get("categories")
-    names = {
+    return {
         _as_id(one.get("id")): str(one.get("name"))
         for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, dict)
     }
-    faces = [key for key, name in names.items() if "face" in name.lower()]
-    if len(categories) > 1 or (faces and categories.keys() - set(faces)):
-        logger.warning(
-            "%s: boxes of all categories are taken as faces: %s.",
-            json_file,
-            ", ".join(
-                f"{count} of category {key}" + (f" ({names[key]})" if key in names else "")
-                for key, count in categories.items()
-            ),
-        )
 
 
 def _read_json(json_file: str) -> dict[str, Any]:
@@ -211,6 +211,18 @@ def _require_flag(place: str, annotation: dict[str, Any], flag: str) -> bool:
     return is_set
 
 
+def _face_attributes(annotation: dict[str, Any]) -> dict[str, int]:
+    """Those of FACE_ATTRIBUTES that stand there as whole numbers."""
+    values = annotation.get("attributes")
+    if not isinstance(values, dict):
+        return {}
+    return {
+        name: values[name]
+        for name in FACE_ATTRIBUTES
+        if type(values.get(name)) is int and abs(values[name]) < MAX_COORDINATE
+    }
+
+
 def _as_id(value: Any) -> int | str | None:
     """What names an image; None if the value cannot. Some programs write whole numbers as 1.0."""
     if isinstance(value, float) and value.is_integer():
@@ -220,3 +232,59 @@ def _as_id(value: Any) -> int | str | None:
 
 def _shorten(value: Any) -> str:
     return str(value)[:80]
+
+
+class CocoWriter:
+    """Writes COCO JSON image by image, which detectron2's and COCO's own readers take too.
+
+    Ignored boxes are ``iscrowd``; attributes are ``attributes``, as labelling programs export them.
+
+    Attributes:
+        dropped: what of the images the format does not hold -> how often.
+    """
+
+    def __init__(self, path: Path):
+        self.dropped: Counter[str] = Counter()
+        self._file = path.open("w", encoding="utf-8", newline="\n")
+        self._file.write('{"annotations": [')
+        self._separator = "\n"
+        self._num_boxes = 0
+        self._images: list[str] = []  # which follow at the end, as both lists grow
+
+    def add(self, image: AnnotatedImage) -> None:
+        """Append an image.
+
+        Raises:
+            ValueError: if its path is no text.
+        """
+        require_text(image.path)
+        image_id = len(self._images) + 1
+        record = {"id": image_id, "file_name": image.path}
+        if image.size:
+            record |= zip(("height", "width"), image.size, strict=True)
+        else:
+            self.dropped["sizes of images, unknown without --images"] += 1
+        self._images.append(json.dumps(record))
+        attributes = {name: values.tolist() for name, values in image.attributes.items()}
+        for index, (box, is_ignored) in enumerate(
+            zip(image.boxes.tolist(), image.ignored.tolist(), strict=True)
+        ):
+            self._num_boxes += 1
+            annotation = {
+                "id": self._num_boxes,
+                "image_id": image_id,
+                "category_id": _CATEGORY,
+                "bbox": box,
+                "area": max(box[2], 0.0) * max(box[3], 0.0),
+                "iscrowd": int(is_ignored),
+            }
+            if attributes:
+                annotation["attributes"] = {k: values[index] for k, values in attributes.items()}
+            self._file.write(f"{self._separator}{json.dumps(annotation)}")
+            self._separator = ",\n"
+
+    def close(self) -> None:
+        categories = json.dumps([{"id": _CATEGORY, "name": FACE}])
+        images = ",\n".join(self._images)
+        with self._file:
+            self._file.write(f'\n],\n"images": [\n{images}\n],\n"categories": {categories}}}\n')

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats import detections_jsonl
 from df2s2_d2.formats.coco_results import read_coco_results
 from df2s2_d2.formats.wider_face_detections import read_event_files
 
 
 def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Read detections in WIDER FACE's format of submissions, or in COCO's format of results.
+    """Read detections in WIDER FACE's format of submissions, COCO's of results, or JSON Lines.
 
     Args:
-        path: a folder of ``<event>/<image>.txt``, a zip archive of one, or a JSON file whose
-            ``image_id`` are the names of images.
+        path: a folder of ``<event>/<image>.txt``, a zip archive of one, a JSON file whose
+            ``image_id`` are the names of images, or a ``.jsonl`` file, see
+            :mod:`~df2s2_d2.formats.detections_jsonl`.
 
     Returns:
         Name of the image, such as ``"<event>/<image>"`` -> (n, 5) float64 ``x, y, width, height,
@@ -30,4 +32,6 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = Path(path)
     if path.suffix.lower() == ".json" and path.is_file():
         return read_coco_results(path)
+    if path.suffix.lower() == ".jsonl" and path.is_file():
+        return detections_jsonl.read_detections(path)
     return read_event_files(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -11,31 +12,60 @@ class GrowingFile:
     """A text file that is a whole document after each addition, and once closed after a failed one.
 
     Nothing is buffered: what there is no room for would be tried again, and in vain.
+
+    Attributes:
+        end: bytes up to the tail, all of which is there for good.
     """
 
-    def __init__(self, path: Path, head: str = "", tail: str = ""):
+    def __init__(self, path: Path, head: str = "", tail: str = "", end: int | None = None):
         """
         Args:
-            path: of the file, which is overwritten.
+            path: of the file, which is overwritten, or cut off at ``end`` and continued.
             head, tail: text before and after what is added.
+            end: of the file of a run that broke off, after an addition; None starts anew.
+
+        Raises:
+            OSError: if the file cannot be made, or is not there to be continued.
+            ValueError: if the file to be continued ends before ``end``.
         """
-        self._file = path.open("wb", buffering=0)
         self._tail = tail.encode()
-        self._end = 0  # of what is there for good, in bytes
-        self.append(head)
+        self._head_size = len(head.encode())
+        if end is None:
+            self._file = path.open("wb", buffering=0)
+            self.end = 0
+            self.append(head)
+            return
+        size = path.stat().st_size
+        if size < end:
+            raise ValueError(
+                f"{path} has {size:,} bytes, less than the {end:,} that were in it: it was changed "
+                "or put elsewhere; put it back, or start anew without --resume"
+            )
+        self._file = path.open("r+b", buffering=0)
+        self.end = end
+        self._write_at_end(self._tail)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added yet."""
+        return self.end == self._head_size
 
     def append(self, text: str) -> None:
         """Write a text before the tail."""
         # Names that are not UTF-8 are written with the bytes that they have.
         data = text.encode("utf-8", "surrogateescape")
         self._write_at_end(data + self._tail)
-        self._end += len(data)
+        self.end += len(data)
 
     def _write_at_end(self, data: bytes) -> None:
-        self._file.seek(self._end)
+        self._file.seek(self.end)
         while data:
             data = data[self._file.write(data) :]
         self._file.truncate()
+
+    def sync(self) -> None:
+        """Wait until all is on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Finish the file, also after a failure or an interruption in the midst of an addition."""
@@ -44,20 +74,32 @@ class GrowingFile:
 
 
 class JsonArrayFile(GrowingFile):
-    """A JSON file with an array to which items are added."""
+    """A JSON file with an array to which items are added, one a line."""
 
-    def __init__(self, path: Path, before: str = "", after: str = ""):
+    def __init__(self, path: Path, before: str = "", after: str = "", end: int | None = None):
         """
         Args:
-            path: of the file, which is overwritten.
-            before, after: text of the document before and after the array.
+            path, end: see :class:`GrowingFile`.
+            before, after: text of the document before and after the array, each without line ends.
         """
-        super().__init__(path, f"{before}[", f"\n]{after}\n")
-        self._separator = "\n"
+        super().__init__(path, f"{before}[", f"\n]{after}\n", end)
 
     def add(self, items: Sequence[dict]) -> None:
-        """Append items, one a line."""
+        """Append items."""
+        self.add_lines([json.dumps(item, allow_nan=False) for item in items])
+
+    def add_lines(self, items: Sequence[str]) -> None:
+        """Append items that are JSON already."""
         if items:
-            text = ",\n".join(json.dumps(item, allow_nan=False) for item in items)
-            self.append(f"{self._separator}{text}")
-            self._separator = ",\n"
+            text = ",\n".join(items)
+            self.append(f"\n{text}" if self.is_empty else f",\n{text}")
+
+
+def array_lines(path: Path) -> Iterator[str]:
+    """The items of a file that :class:`JsonArrayFile` wrote, as JSON, read one by one."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        next(file)
+        for line in file:
+            if line.startswith("]"):
+                return
+            yield line.rstrip("\n").removesuffix(",")

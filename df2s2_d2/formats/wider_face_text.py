@@ -8,11 +8,19 @@ A number of 0 may be followed by one line of zeros. A file list has one image pa
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from df2s2_d2.formats.annotated_image import MAX_COORDINATE, AnnotatedImage, image_name
+from df2s2_d2.formats.annotated_image import (
+    MAX_COORDINATE,
+    AnnotatedImage,
+    image_name,
+    plain_number,
+    require_text,
+)
 
 # The columns behind the box; "invalid" says of a box that it is to be ignored.
 ATTRIBUTES = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
@@ -190,3 +198,40 @@ def _end_of_file_error(path: str, image: _Line, expected: str) -> ValueError:
     return ValueError(
         f"{path}, line {number}: expected {expected} below {text}; found the end of the file."
     )
+
+
+class WiderFaceWriter:
+    """Writes an annotation file image by image; it holds all that an image can have but its size.
+
+    Attributes:
+        dropped: what of the images the format does not hold -> how often.
+    """
+
+    def __init__(self, path: Path):
+        self.dropped: Counter[str] = Counter()
+        self._file = path.open("w", encoding="utf-8", newline="\n")
+
+    def add(self, image: AnnotatedImage) -> None:
+        """Append an image.
+
+        Raises:
+            ValueError: if its path would be read as something else.
+        """
+        require_text(image.path)
+        if image.path != image.path.strip() or _is_numeric(image.path):
+            raise ValueError(
+                f"WIDER FACE's text cannot name the image {image.path!r}, which is a number or "
+                "begins or ends with a space: rename it"
+            )
+        columns = {**image.attributes, "invalid": image.ignored.astype(np.int64)}
+        zeros = np.zeros(len(image.boxes), np.int64)
+        labels = np.column_stack([columns.get(name, zeros) for name in ATTRIBUTES])
+        lines = [image.path, str(len(image.boxes))]
+        for box, row in zip(image.boxes.tolist(), labels.tolist(), strict=True):
+            lines.append(" ".join([*map(plain_number, box), *map(str, row)]))
+        if not len(image.boxes):
+            lines.append(" ".join("0" * _ALL_COLUMNS))
+        self._file.write("".join(f"{line}\n" for line in lines))
+
+    def close(self) -> None:
+        self._file.close()

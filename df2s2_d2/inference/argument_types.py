@@ -10,7 +10,10 @@ def number_up_to(limit: float) -> Callable[[str], float]:
     """A parser's type: a number from 0 to ``limit``."""
 
     def number(text: str) -> float:
-        value = float(text)
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
         if not 0 <= value <= limit:
             raise argparse.ArgumentTypeError(f"expected a number from 0 to {limit}, found {text}")
         return value
@@ -20,7 +23,7 @@ def number_up_to(limit: float) -> Callable[[str], float]:
 
 def positive_integer(text: str) -> int:
     """A parser's type: a whole number from 1."""
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
     return value

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 from pathlib import Path
 
-# Behind the name of a file that is being written.
-_PARTIAL = ".partial"
+from df2s2_d2.formats.whole_outputs import PARTIAL, write_whole
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -18,7 +15,7 @@ class SavingError(OSError):
 
 
 def write_durably(path: str, content: bytes | memoryview) -> None:
-    """Write a file so that its name never stands for a part of it, not even after a power cut.
+    """Write a file of a training run, see :func:`~df2s2_d2.formats.whole_outputs.write_whole`.
 
     Args:
         path: to be written or replaced, in a folder that exists.
@@ -27,17 +24,9 @@ def write_durably(path: str, content: bytes | memoryview) -> None:
     Raises:
         SavingError: naming the file, its size and what to do; what lay at ``path`` is unchanged.
     """
-    partial = path + _PARTIAL
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(os.path.dirname(path) or ".")
+        write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
         room = "make room (SOLVER.CHECKPOINT_KEEP limits what a run keeps)"
         remedy = room if error.errno in _FULL else "make its folder writable"
         raise SavingError(
@@ -48,19 +37,5 @@ def write_durably(path: str, content: bytes | memoryview) -> None:
 
 def remove_partial_files(folder: str) -> None:
     """Remove what a process left that was killed in :func:`write_durably`."""
-    for path in Path(folder).glob(f"*{_PARTIAL}"):
+    for path in Path(folder).glob(f"*{PARTIAL}"):
         path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the folder's entries durable, where its file system lets folders be synced."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)

@@ -16,8 +16,9 @@ from df2s2_d2.cli.program import build_parser, main
 from df2s2_d2.inference import detector_options
 from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
 from df2s2_d2.inference.fast_path import PRECISIONS
-from df2s2_d2.inference.media import picture_options, privacy, result_files, result_options
+from df2s2_d2.inference.media import picture_options, privacy, result_options
 from df2s2_d2.inference.media.picture_options import PictureOptions
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
 from df2s2_d2.models import local_file
@@ -84,9 +85,13 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("a --blur --crops", "--crops writes the very faces that --blur hides"),
         ("a --blur --no-pictures", "--blur changes pictures"),
         ("a --threshold 50", "expected a number from 0 to 1, found 50"),
-        ("a --batch-size 0", "expected a number of at least 1, found 0"),
+        ("a --batch-size 0", "expected a whole number from 1, found 0"),
+        ("a --batch-size x", "expected a whole number from 1, found x"),
         ("a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
         ("--webcam 0 --show", "--show needs a display, and there is none"),
+        ("--webcam 0 --resume", "--resume and --shard are for files"),
+        ("--webcam 0 --shard 1/2", "--resume and --shard are for files"),
+        ("a --shard 3/2", "argument --shard: expected the number of this run and that of all"),
     ],
 )
 def test_wishes_that_contradict_are_refused(monkeypatch, capsys, words, message):
@@ -99,9 +104,27 @@ def test_wishes_that_contradict_are_refused(monkeypatch, capsys, words, message)
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--crops photo.jpg", "argument --crops: expected a number from 0 to 10, found photo.jpg"),
+        ("--no-pictures --blur photo.jpg", "argument --blur: invalid choice: 'photo.jpg'"),
+        ("--save json photo.jpg", "argument --save: invalid choice: 'photo.jpg'"),
+    ],
+)
+def test_inputs_that_an_option_took_are_told(capsys, words, message):
+    with pytest.raises(SystemExit) as caught:
+        main(["detect", *words.split()])
+    assert caught.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if ": error: " in line]
+    option = words.split()[-2 if "save" not in words else 0]
+    assert message in line
+    assert line.endswith(f"({option} takes the words behind it: put what it is not for before it)")
+
+
 def test_choices_are_those_of_what_they_configure():
     """They are named twice, as what they configure takes long to load."""
-    assert tuple(result_options.FORMATS) == result_files.FORMATS
+    assert tuple(result_options.FORMATS) == tuple(RESULT_FORMATS)
     assert picture_options.HIDING_STYLES == privacy.STYLES
     assert detector_options.PRECISIONS == ("auto", *PRECISIONS)
 

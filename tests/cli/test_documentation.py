@@ -1,4 +1,4 @@
-"""What docs/command_line.md shows is understood, and every script is the command it names."""
+"""Commands that the documentation shows are understood; every script is the command it names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def command_of(words: list[str]) -> tuple[str, list[str]]:
     return name, words[len(name.split()) :]
 
 
-def test_every_command_is_shown_in_a_line_that_is_understood():
-    blocks = re.findall(r"```\n(.*?)```", TEXT, re.DOTALL)
+def names_of_shown(text: str) -> set[str]:
+    """The commands in the blocks of a page, each of which has to be understood."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    blocks = [block for language, block in fenced if language != "python"]
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     shown = [words[1:] for words in lines if words[:1] == ["df2s2"] and "--version" not in words]
     names = set()
@@ -35,7 +37,17 @@ def test_every_command_is_shown_in_a_line_that_is_understood():
         else:
             parser.parse_intermixed_args(arguments)
         names.add(name)
-    assert names == set(COMMANDS)
+    return names
+
+
+def test_every_command_is_shown_in_a_line_that_is_understood():
+    assert names_of_shown(TEXT) == set(COMMANDS)
+
+
+def test_commands_about_formats_are_understood():
+    text = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    shown = names_of_shown(text.replace("$SLURM_ARRAY_TASK_ID", "8"))
+    assert shown == {"convert", "detect", "join"}
 
 
 SCRIPTS = [

@@ -174,3 +174,14 @@ def test_scripts_fail_by_their_own_name(command, monkeypatch, capsys):
     assert capsys.readouterr().err == "try.py: wrong\n"
     command(lambda: None)
     assert run_script(program.load_command("try"), "try.py") is None
+
+
+def test_what_an_option_took_from_the_command_is_told(capsys):
+    """``--json`` may have a file, and takes the first of the two that the command needs."""
+    with pytest.raises(SystemExit):
+        main(["evaluate", "wider-face", "--json", "DETECTIONS", "GROUND_TRUTH"])
+    error = capsys.readouterr().err
+    assert "required: ground_truth (--json takes the words behind it: put" in error
+    with pytest.raises(SystemExit):
+        main(["evaluate", "wider-face", "DETECTIONS"])
+    assert "required: ground_truth\n" in capsys.readouterr().err

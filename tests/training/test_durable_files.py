@@ -19,20 +19,6 @@ def test_files_are_written_and_replaced(tmp_path):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
-    calls = []
-    for name in ("fsync", "replace"):
-        original = getattr(os, name)
-
-        def record(*args, name=name, original=original):
-            calls.append(name)
-            return original(*args)
-
-        monkeypatch.setattr(os, name, record)
-    write_durably(str(tmp_path / "a.bin"), b"content")
-    assert calls == ["fsync", "replace", "fsync"]  # of the file, and of the folder
-
-
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from detectron2.structures import Instances
@@ -15,6 +16,7 @@ from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.look_ahead import map_ahead
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
+from df2s2_d2.inference.media.run_record import RunRecord
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video import Video
 
@@ -37,6 +39,21 @@ class Follow(Protocol):
     ) -> bool: ...
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The faces of a frame.
+
+    Attributes:
+        frame: in which they are.
+        faces: above the threshold of the pictures; None if they are unknown.
+        checkpoint: what continues the run after it; None if it is not in the results.
+    """
+
+    frame: Frame
+    faces: Instances | None
+    checkpoint: dict[str, Any] | None
+
+
 class FaceFinding:
     """A run: frames through a predictor, and what it finds into files.
 
@@ -44,7 +61,6 @@ class FaceFinding:
     bytes. What fails is noted and stops nothing else, but for result files that cannot be written.
 
     Attributes:
-        failures: what went wrong, a sentence each.
         num_images, num_frames: in which faces were looked for, of images and of videos.
         num_shown: faces that were found in them with a score above that of the pictures.
     """
@@ -55,6 +71,7 @@ class FaceFinding:
         results: ResultFiles,
         pictures: Pictures,
         *,
+        record: RunRecord,
         follow: Follow,
         batch_size: int,
     ):
@@ -63,6 +80,7 @@ class FaceFinding:
             predict: a Predictor for RGB images.
             results: takes all faces.
             pictures: makes the pictures.
+            record: says what is to be looked at, and is told what was.
             follow: is given the pictures, of all images or of a video, as they become ready; None
                 where there is none or nobody looks. It returns whether the run shall go on.
             batch_size: most frames that the network gets at once.
@@ -70,34 +88,37 @@ class FaceFinding:
         self._search = FrameSearch(
             predict,
             batch_size=batch_size,
-            report=lambda error: self.failures.append(str(error)),
+            report=lambda source, error: record.fail(source, str(error)),
         )
         self._results = results
         self._pictures = pictures
         self._follow = follow
+        self._record = record
         self._batch_size = batch_size
-        self.failures: list[str] = []
-        self.num_images = self.num_frames = self.num_shown = 0
+        counts = (record.checkpoint or {}).get("counts", (0, 0, 0))
+        self.num_images, self.num_frames, self.num_shown = counts
 
-    def run(self, sources: Sequence[Source]) -> None:
-        """Look for faces in the images, and then in one video after the other.
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong, a sentence each."""
+        return self._record.failures
+
+    def run(self) -> None:
+        """Look for faces in the images that remain, and then in one video after the other.
 
         Raises:
-            UnwritableResults: if a result file cannot be written.
+            OSError: if a result file or the record cannot be written.
         """
+        record = self._record
+        sources = record.remaining
         images = [source for source in sources if not source.is_video]
+        record.is_complete = False
         goes_on = self._run_images(images) if images else True
         for video in (source for source in sources if source.is_video):
             if not goes_on:
                 return
-            try:
-                goes_on = self._run_video(video)
-            except UnwritableResults:
-                raise
-            except OSError as error:
-                self.failures.append(str(error))
-            except Exception as error:
-                self.failures.append(f"{video.path}: {one_line(error)}")
+            goes_on = self._run_video(video)
+        record.is_complete = goes_on
 
     def _run_images(self, sources: Sequence[Source]) -> bool:
         with contextlib.ExitStack() as stack:
@@ -112,65 +133,106 @@ class FaceFinding:
                 max_cost=MOST_BYTES,
             )
             stack.enter_context(contextlib.closing(written))
-            return self._follow(written, name="images", unit="image", total=len(sources))
+            pictures = self._finish_images(written)
+            return self._follow(pictures, name="images", unit="image", total=len(sources))
+
+    def _finish_images(
+        self, written: Iterable[tuple[_Found, np.ndarray | None]]
+    ) -> Iterator[np.ndarray | None]:
+        """The pictures of images, which are done as soon as these are written."""
+        for found, picture in written:
+            self._finish(found.frame.source, found.checkpoint)
+            yield picture
+
+    def _finish(self, source: Source, checkpoint: dict[str, Any] | None) -> None:
+        if checkpoint is not None:
+            self._record.finish(source, checkpoint)
+            self._record.save(self._results.sync)
 
     def _run_video(self, source: Source) -> bool:
+        """Look for faces in a video. Once any of its frames is in the results, it is done, even if
+        it fails later: they would be there twice if it were tried again.
+        """
+        latest: list[_Found] = []
+        goes_on = True
+        try:
+            goes_on = self._run_frames(source, latest)
+        except UnwritableResults:
+            raise
+        except OSError as error:
+            self._record.fail(source, str(error))
+        except Exception as error:
+            self._record.fail(source, f"{source.path}: {one_line(error)}")
+        if goes_on:
+            self._finish(source, latest[0].checkpoint if latest else None)
+        return goes_on
+
+    def _run_frames(self, source: Source, latest: list[_Found]) -> bool:
+        """
+        Args:
+            source: the video.
+            latest: gets the last frame that is in the results, as its only item.
+        """
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(Video(source))
             recorder = self._pictures.recorder(source, video.fps)
             if recorder is not None:
                 stack.enter_context(recorder)
 
-            def write(found: tuple[Frame, Instances | None]) -> np.ndarray | None:
-                picture = self._pictures.make(*found)
+            def write(found: _Found) -> np.ndarray | None:
+                picture = self._pictures.make(found.frame, found.faces)
                 if recorder is not None:
-                    recorder.write(picture, found[0].time)
+                    recorder.write(picture, found.frame.time)
                 return self._shown(picture)
+
+            def recorded(found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:
+                for faces in self._recorded(found):
+                    if faces.checkpoint is not None:
+                        latest[:] = [faces]
+                    yield faces
 
             found = self._search.in_video(video)
             stack.enter_context(contextlib.closing(found))
             ahead = self._search.frames_ahead(video)
-            written = map_ahead(write, self._recorded(found), workers=1, ahead=ahead)
+            written = map_ahead(write, recorded(found), workers=1, ahead=ahead)
             stack.enter_context(contextlib.closing(written))
             name = source.path.name
             return self._follow(written, name=name, unit="frame", total=video.num_frames)
 
-    def _recorded(
-        self, found: Iterable[tuple[Frame, Instances | None]]
-    ) -> Iterator[tuple[Frame, Instances | None]]:
-        """Frames with their faces above the threshold of the pictures; None if detection failed."""
+    def _recorded(self, found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:
+        """Frames whose faces, if detection gave any, are in the results."""
         for frame, faces in found:
-            yield frame, None if faces is None else self._record(frame, faces)
+            yield _Found(frame, None, None) if faces is None else self._add(frame, faces)
 
-    def _record(self, frame: Frame, faces: Instances) -> Instances | None:
-        """Write the faces of a frame; gives back those to be shown, None if they are unsound."""
+    def _add(self, frame: Frame, faces: Instances) -> _Found:
+        """Put the faces of a frame into the results, unless they are unsound."""
         try:
             self._results.add(frame, faces)
         except ValueError as error:
-            self.failures.append(f"{frame}: {error}")
-            return None
+            self._record.fail(frame.source, f"{frame}: {error}")
+            return _Found(frame, None, None)
         shown = faces[faces.scores > self._pictures.threshold]
         self.num_shown += len(shown)
         self.num_images += frame.index is None
         self.num_frames += frame.index is not None
-        return shown
+        counts = (self.num_images, self.num_frames, self.num_shown)
+        return _Found(frame, shown, {"results": self._results.state(), "counts": counts})
 
-    def _write_image(self, found: tuple[Frame, Instances | None]) -> np.ndarray | None:
-        frame, faces = found
-        if faces is None:
-            return None
+    def _write_image(self, found: _Found) -> tuple[_Found, np.ndarray | None]:
+        if found.faces is None:
+            return found, None
         try:
-            picture = self._pictures.make(frame, faces)
-            self._pictures.write_image(frame, picture)
-            return self._shown(picture)
+            picture = self._pictures.make(found.frame, found.faces)
+            self._pictures.write_image(found.frame, picture)
+            return found, self._shown(picture)
         except Exception as error:  # Whatever hinders one picture, others go on.
-            self.failures.append(f"{frame}: {one_line(error)}")
-            return None
+            self._record.fail(found.frame.source, f"{found.frame}: {one_line(error)}")
+            return found, None
 
     def _shown(self, picture: np.ndarray | None) -> np.ndarray | None:
         """Nobody keeps a picture in memory that nobody looks at."""
         return picture if self._pictures.is_shown else None
 
 
-def _found_bytes(found: tuple[Frame, Instances | None]) -> int:
-    return found[0].image.nbytes
+def _found_bytes(found: _Found) -> int:
+    return found.frame.image.nbytes

@@ -8,8 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,12 +22,21 @@ from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
 from df2s2_d2.inference.media.result_options import ResultOptions
+from df2s2_d2.inference.media.run_record import RunRecord, read_record
+from df2s2_d2.inference.media.run_settings import run_settings
 from df2s2_d2.inference.media.source_options import SourceOptions
-from df2s2_d2.inference.media.sources import as_utf8, camera_source, check_output, find_sources
+from df2s2_d2.inference.media.sources import (
+    Source,
+    as_utf8,
+    camera_source,
+    check_output,
+    find_sources,
+)
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
@@ -59,12 +70,14 @@ def search_faces(
     source_options: SourceOptions,
     result_options: ResultOptions,
     picture_options: PictureOptions,
+    long_run: LongRunOptions = LongRunOptions(),  # noqa: B008 (it cannot be changed)
 ) -> int:
     """Look for faces in all sources, and print what came of it.
 
     Args:
         cfg: of :func:`detector_config`.
-        detector_options, source_options, result_options, picture_options: of the command.
+        detector_options, source_options, result_options, picture_options, long_run: of the
+            command.
 
     Returns:
         The exit code: 0, 1 after failures, or 130 if the run was interrupted.
@@ -78,8 +91,15 @@ def search_faces(
         sources.append(camera_source(source_options.camera))
     if picture_options.is_written:
         check_output(sources, output)
-    num_images = sum(not source.is_video for source in sources)
-    if num_images < len(sources) and picture_options.is_written and not can_copy_sound():
+    record = _open_record(
+        sources,
+        long_run,
+        output,
+        run_settings(cfg, sources, detector_options, result_options, picture_options),
+    )
+    num_images = sum(not source.is_video for source in record.sources)
+    has_videos = num_images < len(record.sources)
+    if has_videos and picture_options.is_written and not can_copy_sound():
         print("Videos are written without sound; with ffmpeg installed they keep it")
 
     predictor = Predictor(
@@ -89,25 +109,32 @@ def search_faces(
         image_format="RGB",
     )
     started = time.monotonic()
-    results = ResultFiles(**asdict(result_options))
+    results = ResultFiles(
+        **asdict(result_options),
+        sources=sources,
+        shard=long_run.shard,
+        state=record.checkpoint and record.checkpoint["results"],
+    )
     finding = FaceFinding(
         predictor,
         results,
         Pictures(output, **asdict(picture_options)),
+        record=record,
         follow=functools.partial(follow, is_shown=picture_options.is_shown),
         batch_size=detector_options.batch_size,
     )
     is_interrupted = False
     try:
-        with _sigterm_interrupts(), results:
-            finding.run(sources)
+        with _sigterm_interrupts(), results, record.saved(results.sync):
+            finding.run()
     except KeyboardInterrupt:
         is_interrupted = True
     finally:  # Whatever ended the run, it says how far it came.
         looked_at = [f"{finding.num_images:,} of {num_images:,} images"] if num_images else []
-        looked_at += [f"{finding.num_frames:,} video frames"] if num_images < len(sources) else []
+        looked_at += [f"{finding.num_frames:,} video frames"] if has_videos else []
         print(
-            f"{'Interrupted after ' if is_interrupted else ''}{' and '.join(looked_at)}: "
+            f"{'Interrupted after ' if is_interrupted else ''}"
+            f"{' and '.join(looked_at) or 'No inputs'}: "
             f"{finding.num_shown:,} faces with a score above {picture_options.threshold:g}, "
             f"{results.num_faces:,} candidates above {result_options.score_threshold:g}, "
             f"in {time.monotonic() - started:.0f} s -> {as_utf8(output)}"
@@ -115,6 +142,38 @@ def search_faces(
         for failure in finding.failures:
             print(failure, file=sys.stderr)
     return 130 if is_interrupted else int(bool(finding.failures))
+
+
+def _open_record(
+    sources: Sequence[Source], long_run: LongRunOptions, output: Path, settings: dict[str, Any]
+) -> RunRecord:
+    """The record of a run, after what an earlier one did if that is to go on.
+
+    Raises:
+        OSError, ValueError: if that cannot go on.
+    """
+    shard = long_run.shard
+    if any(source.camera is not None for source in sources):
+        return RunRecord(sources)  # which cannot go on
+    path = output / f"run{shard.suffix}.json"
+    record = RunRecord(shard.of(sources), path, settings)
+    if not long_run.resume:
+        earlier = None
+        with contextlib.suppress(ValueError):
+            earlier = read_record(path)
+        if earlier is not None and not earlier["complete"]:
+            print(
+                f"{as_utf8(path)} is of a run that did not come to its end: it is made anew; "
+                "--resume would have gone on with it"
+            )
+        record.remove()
+    elif record.load():
+        print(
+            f"{record.num_done:,} of {len(record.sources):,} inputs are done: going on after them"
+        )
+    else:
+        print(f"{as_utf8(path)} does not exist: nothing to resume, the run starts anew")
+    return record
 
 
 @contextlib.contextmanager

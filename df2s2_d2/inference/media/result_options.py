@@ -13,9 +13,12 @@ SCORE_THRESHOLD = 0.01
 # Format -> what it writes.
 FORMATS = {
     "json": "detections.json",
+    "jsonl": "detections.jsonl",
     "csv": "detections.csv",
     "wider": "wider/<event>/<image>.txt",
     "coco": "coco.json with coco_images.json",
+    "yolo": "yolo/labels/<image>.txt",
+    "voc": "voc/Annotations/<image>.xml",
 }
 DEFAULT_FORMATS = ["json"]
 

@@ -109,7 +109,9 @@ class Search(Iterator[SearchResult[Detections]]):
             if self._strict:
                 raise
             names_it = isinstance(error, OSError)
-            self._report(error if names_it else OSError(f"{source.path}: {one_line(error)}"))
+            self._report(
+                source, error if names_it else OSError(f"{source.path}: {one_line(error)}")
+            )
 
     def _sound(
         self, found: Iterator[tuple[Frame, Detections | None]]
@@ -121,13 +123,13 @@ class Search(Iterator[SearchResult[Detections]]):
             try:
                 faces = self._as_faces(detections)
             except ValueError as error:
-                self._report(ValueError(f"{frame}: {error}"))
+                self._report(frame.source, ValueError(f"{frame}: {error}"))
                 continue
             yield SearchResult(
                 frame.source.path, frame.index, frame.time, frame.image, detections, faces
             )
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, _: Source, error: Exception) -> None:
         if self._strict:
             raise error
         self.failures.append(str(error))

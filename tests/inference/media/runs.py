@@ -10,6 +10,7 @@ import numpy as np
 from df2s2_d2.inference.media.face_finding import FaceFinding
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
+from df2s2_d2.inference.media.run_record import RunRecord
 from df2s2_d2.inference.media.sources import find_sources
 from tests.inference.media.scenes import find_white
 
@@ -29,13 +30,16 @@ def find(
     """Run over inputs, or sources, with options of the pictures."""
     if isinstance(inputs, Path):
         inputs = find_sources([str(inputs)])
+    record = RunRecord(inputs)
     with ResultFiles(output, ["json"], score_threshold=0.01) as results:
         pictures = Pictures(output, **options)
-        finding = FaceFinding(predict, results, pictures, follow=follow, batch_size=batch_size)
+        finding = FaceFinding(
+            predict, results, pictures, record=record, follow=follow, batch_size=batch_size
+        )
         try:
-            finding.run(inputs)
+            finding.run()
         except KeyboardInterrupt:
-            finding.failures.append("interrupted")
+            record.fail(inputs[0], "interrupted")
     return finding
 
 

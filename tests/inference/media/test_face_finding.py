@@ -10,7 +10,8 @@ import pytest
 
 from df2s2_d2.inference.media import frame_search, pictures
 from df2s2_d2.inference.media.frames import read_frame
-from df2s2_d2.inference.media.result_files import JsonResults, UnwritableResults
+from df2s2_d2.inference.media.result_files import UnwritableResults
+from df2s2_d2.inference.media.result_formats.listed import JsonResults
 from df2s2_d2.inference.media.sources import find_sources
 from tests.inference.media.runs import find, is_green, read_results
 from tests.inference.media.scenes import find_white, read_image, read_video, scene, write_video

@@ -5,21 +5,20 @@ import json
 import os
 import resource
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.media.frames import Frame
-from df2s2_d2.inference.media.result_files import (
-    FORMATS,
-    JsonArrayFile,
-    ResultFiles,
-    UnwritableResults,
-)
+from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
+FORMATS = tuple(RESULT_FORMATS)
 FACES = instances(
     [[10.123456, 20, 40.98765, 60.5], [1.0 / 3, 2.0 / 3, 7, 8.126]], [0.98765432, 0.4]
 )
@@ -99,7 +98,34 @@ def test_all_formats_hold_the_same_faces(tmp_path, found):
         np.testing.assert_allclose([x, y, x + width, y + height], face[2:6], atol=1e-6)
         assert (result["category_id"], result["score"]) == (1, face[6])
 
+    assert [json.loads(line) for line in (tmp_path / "detections.jsonl").open()] == read_json(
+        tmp_path / "detections.json"
+    )
+    for folder, suffix in (("yolo/labels", ".txt"), ("voc/Annotations", ".xml")):
+        names = {path.relative_to(tmp_path / folder) for path in (tmp_path / folder).rglob("*.*")}
+        files = ("a", "b", "clip.mp4/000000", "clip.mp4/000012")
+        assert names - {Path("clip.mp4")} == {Path(f"{name}{suffix}") for name in files}
+    for number, name in enumerate(("b", "clip.mp4/000000", "clip.mp4/000012")):
+        faces = expected[:2] if number == 0 else expected[number + 1 : number + 2]
+        lines = (tmp_path / f"yolo/labels/{name}.txt").read_text().splitlines()
+        shares = np.array([line.split() for line in lines], np.float64)
+        sides = shares[:, 3:5] * [128, 96]
+        lows = shares[:, 1:3] * [128, 96] - sides / 2
+        rows = np.column_stack([lows, lows + sides, shares[:, 5]])
+        np.testing.assert_allclose(rows, [face[2:] for face in faces], atol=1e-6)
+        root = ElementTree.parse(tmp_path / f"voc/Annotations/{name}.xml").getroot()
+        sides = ("bndbox/xmin", "bndbox/ymin", "bndbox/xmax", "bndbox/ymax", "confidence")
+        rows = [[float(face.findtext(side)) for side in sides] for face in root.iter("object")]
+        corners = np.array(rows) - [1, 1, 0, 0, 0]
+        np.testing.assert_allclose(corners, [face[2:] for face in faces], atol=1e-6)
+    assert (tmp_path / "yolo/labels/a.txt").read_text() == ""
+    assert (tmp_path / "yolo/classes.txt").read_text() == "face\n"
+
     wider = read_detections(tmp_path / "wider")
+    by_line = read_detections(tmp_path / "detections.jsonl")
+    assert by_line.keys() == wider.keys()
+    for name, faces in wider.items():
+        np.testing.assert_allclose(by_line[name], faces, atol=1e-6)
     assert list(wider) == ["clip/000000", "clip/000012", "photos/a", "photos/b"]
     in_order = np.concatenate([wider[name] for name in ("photos/b", "clip/000000", "clip/000012")])
     corners = np.column_stack([in_order[:, :2], in_order[:, :2] + in_order[:, 2:4]])
@@ -146,9 +172,9 @@ def test_files_are_whole_while_the_run_goes_on(tmp_path, found):
 def test_half_an_item_is_removed_at_the_end(tmp_path):
     file = JsonArrayFile(tmp_path / "a.json")
     file.add([{"a": 1}])
-    end = file._end
+    end = file.end
     file.add([{"b": "x" * 100}])
-    file._end = end  # as if the second had not been written to its end
+    file.end = end  # as if the second had not been written to its end
     file.close()
     assert read_json(tmp_path / "a.json") == [{"a": 1}]
 
@@ -223,6 +249,16 @@ def test_names_that_are_no_text_are_written(tmp_path):
     assert list(read_detections(tmp_path / "wider")) == ["photos/caf\ufffd_"]
     assert read_json(tmp_path / "detections.json")[0]["file"] == f"/photos/{name}"
     assert b"/photos/caf\xe9\\.jpg," in (tmp_path / "detections.csv").read_bytes()
+
+
+def test_images_that_differ_in_their_endings_have_files_of_their_own(tmp_path):
+    frames = [image_frame("x.jpg"), image_frame("x.png"), image_frame("x_2.png")]
+    save(tmp_path, [(frame, FACES[:number]) for number, frame in enumerate(frames)], ["yolo"])
+    lines = [
+        len((tmp_path / f"yolo/labels/{name}.txt").read_text().splitlines())
+        for name in ("x", "x_2", "x_2_2")
+    ]
+    assert lines == [0, 1, 2]
 
 
 # COCO

@@ -1,0 +1,100 @@
+"""Detections as JSON Lines: one line an image or frame, such as
+
+``{"file": "photos/a.jpg", "width": 640, "height": 480, "faces": [{"box": [10, 20, 40, 60],
+"score": 0.98}]}``
+
+``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have ``frame``, from 0, and
+``time`` in seconds too. Images without faces have an empty list. Files can be put together line by
+line, and a file is whole up to whatever ended its last line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def format_line(
+    file: str,
+    size: tuple[int, int],
+    faces: np.ndarray,
+    frame: int | None = None,
+    time: float | None = None,
+) -> str:
+    """The line of an image or frame, without its end.
+
+    Args:
+        file: the image or video.
+        size: height and width in pixels.
+        faces: (n, 5) ``x1, y1, x2, y2, score``, finite.
+        frame, time: of the frame of a video; None for an image.
+    """
+    record: dict[str, Any] = {"file": file}
+    if frame is not None:
+        record |= {"frame": frame, "time": time}
+    record |= {"width": size[1], "height": size[0]}
+    record["faces"] = [{"box": box, "score": score} for *box, score in faces.tolist()]
+    return json.dumps(record, allow_nan=False)
+
+
+def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read detections by names as WIDER FACE's tools have them.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        ``"<folder of the image>/<image>"``, for a frame ``"<video>/<number in six digits>"`` ->
+        (n, 5) float64 ``x, y, width, height, score`` in pixels, in the order of the file.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it departs from the format, or is twice about one image; the message names
+            file and line.
+    """
+    detections = {}
+    lines: dict[str, int] = {}
+    for number, image, rows in _parse_lines(path):
+        if image in lines:
+            raise ValueError(
+                f"{path}, lines {lines[image]} and {number} are both about {image}; remove one"
+            )
+        lines[image] = number
+        detections[image] = rows
+    return detections
+
+
+def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Number of the line, name of the image, and its rows."""
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+                image = _name(record)
+                rows = [[*face["box"], face["score"]] for face in record["faces"]]
+                table = np.array(rows, np.float64).reshape(-1, 5)
+                if not np.isfinite(table).all():
+                    raise ValueError
+            except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+                found = line[:80].decode(errors="replace").strip()
+                remedy = "" if line.endswith(b"\n") else "; it is cut short: write it again"
+                raise ValueError(
+                    f'{path}, line {number}: expected JSON with "file" and "faces", each with '
+                    f'"box" as [x1, y1, x2, y2] and "score"; found {found!r}{remedy}'
+                ) from None
+            table[:, 2:4] -= table[:, :2]
+            yield number, image, table
+
+
+def _name(record: Any) -> str:
+    path = Path(record["file"].replace("\\", "/"))
+    if record.get("frame") is not None:
+        return f"{path.stem}/{int(record['frame']):06d}"
+    return f"{path.parent.name}/{path.stem}"

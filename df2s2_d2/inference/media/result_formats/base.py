@@ -1,0 +1,90 @@
+"""What all formats of results have in common."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from df2s2_d2.inference.faces import BOX_DECIMALS
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.shards import Shard
+from df2s2_d2.inference.media.sources import Source
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """Where the results of a run go, and of what they are.
+
+    Attributes:
+        folder: for all files.
+        sources: of all shards, so that what is named after them has one name in every shard, and
+            whatever a run that broke off has done; what is not among them is named as it comes.
+        shard: which of them the run looks at.
+        coco_ground_truth: COCO JSON that has the ids of the images; None for none.
+    """
+
+    folder: Path
+    sources: Sequence[Source] = ()
+    shard: Shard = Shard()
+    coco_ground_truth: str | os.PathLike | None = None
+
+    def file(self, name: str) -> Path:
+        """A file of this shard alone: those of others may be written at the same time."""
+        path = self.folder / name
+        return path.with_name(f"{path.stem}{self.shard.suffix}{path.suffix}")
+
+
+class ResultFile(ABC):
+    """Takes the faces of one frame after the other.
+
+    A run that broke off is continued by what :meth:`state` was after some frame: whatever was
+    written of later ones is removed, or written again.
+    """
+
+    @abstractmethod
+    def __init__(self, output: RunOutput, state: Any = None):
+        """
+        Args:
+            output: where it goes, and of what it is.
+            state: of a run that broke off; None starts anew.
+
+        Raises:
+            OSError: if it cannot be made.
+            ValueError: if what is to be continued is not as it was left.
+        """
+
+    @abstractmethod
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        """Write the faces of a frame, (n, 5) ``x1, y1, x2, y2, score``."""
+
+    @abstractmethod
+    def state(self) -> Any:
+        """What continues the file after the last frame, to be kept as JSON."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Wait until all that was added is on the disk."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file."""
+
+
+def place_in_video(frame: Frame) -> dict[str, Any]:
+    """``frame`` and ``time`` of the frame of a video; nothing of an image."""
+    if frame.index is None:
+        return {}
+    return {"frame": frame.index, "time": round(frame.time, 3)}
+
+
+def corner_and_size(faces: np.ndarray) -> np.ndarray:
+    """(n, 5) ``x1, y1, x2, y2, score`` -> ``x, y, width, height, score``."""
+    rows = faces.copy()
+    rows[:, 2:4] = np.round(faces[:, 2:4] - faces[:, :2], BOX_DECIMALS)
+    return rows

@@ -1,0 +1,77 @@
+"""Faces frame by frame in one file: JSON, JSON Lines and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from df2s2_d2.formats.detections_jsonl import format_line
+from df2s2_d2.formats.growing_files import GrowingFile, JsonArrayFile
+from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.result_formats.base import ResultFile, RunOutput, place_in_video
+
+
+class _OneFile(ResultFile):
+    """Adds to one growing file, whose end is its state."""
+
+    _file: GrowingFile
+
+    def state(self) -> int:
+        return self._file.end
+
+    def sync(self) -> None:
+        self._file.sync()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _line(frame: Frame, faces: np.ndarray) -> str:
+    size = frame.image.shape[:2]
+    return format_line(str(frame.source.path), size, faces, **place_in_video(frame))
+
+
+class JsonResults(_OneFile):
+    """``detections.json``: an array of what ``detections.jsonl`` has line by line."""
+
+    def __init__(self, output: RunOutput, state: int | None = None):
+        self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=state)
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        self._file.add_lines([_line(frame, faces)])
+
+
+class JsonLinesResults(_OneFile):
+    """``detections.jsonl``, see :mod:`~df2s2_d2.formats.detections_jsonl`."""
+
+    def __init__(self, output: RunOutput, state: int | None = None):
+        self._file = GrowingFile(output.file("detections.jsonl"), end=state)
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        self._file.append(f"{_line(frame, faces)}\n")
+
+
+class CsvResults(_OneFile):
+    """``detections.csv``: a row a face; frame and time are empty for images."""
+
+    _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
+
+    def __init__(self, output: RunOutput, state: int | None = None):
+        self._file = GrowingFile(
+            output.file("detections.csv"), _csv_text([self._COLUMNS]), end=state
+        )
+
+    def add(self, frame: Frame, faces: np.ndarray) -> None:
+        height, width = frame.image.shape[:2]
+        place = place_in_video(frame)
+        start = [frame.source.path, place.get("frame"), place.get("time"), width, height]
+        self._file.append(_csv_text([[*start, *face] for face in faces.tolist()]))
+
+
+def _csv_text(rows: Sequence[Sequence]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
