@@ -161,7 +161,7 @@ def test_folders_videos_and_patterns_are_searched(photos, clip, image_format):
 def test_results_say_where_they_are_from(finder, photos, clip):
     search = finder.search([clip, photos / "b", photos / "a/1.png", photos / "b/3.png"])
     assert (search.num_images, search.num_videos) == (5, 1)
-    assert repr(search) == "Search(5 images, 1 videos; iterate over it)"
+    assert repr(search) == "Search(images: 5, videos: 1; iterate over it)"
     found = list(search)
     names = [result.path.name for result in found]
     assert names == ["3.png", "4.png", "5.png", "6.png", "1.png", *["clip.avi"] * 11]
@@ -194,7 +194,7 @@ def test_broken_files_are_passed_over_and_named(finder, photos, tmp_path, caplog
     with pytest.raises(BrokenImageError, match="1.png cannot be read"):
         for result in finder.search(photos, strict=True):
             results.append(result)
-    assert len(results) <= 1
+    assert [result.path.stem for result in results] == ["0"]
     with pytest.raises(OSError, match="The video .*broken.mp4 cannot be read"):
         list(finder.search(photos / "a/broken.mp4", strict=True))
 
@@ -234,9 +234,8 @@ def test_boxes_that_are_not_finite_are_a_failure(finder, photos, monkeypatch):
     monkeypatch.setattr(finder, "_as_faces", not_finite)
     search = finder(photos)
     assert [result.path.stem for result in search] == ["3"]
-    assert (
-        len(search.failures) == 6 and "0.png: a box or a score is not finite" in search.failures[0]
-    )
+    assert len(search.failures) == 6
+    assert "0.png: a box or a score is not finite" in search.failures[0]
 
 
 def test_sources_are_checked_before_the_search(finder, tmp_path):
@@ -265,7 +264,10 @@ def test_a_search_is_lazy_and_ends_when_it_is_left(finder, tmp_path):
             break
     search.close()
     assert list(search) == [] and threading.active_count() == threads
-    del search
-    next(finder(tmp_path))
-    gc.collect()
-    assert threading.active_count() == threads
+    # One that nobody has any more ends at once, without waiting for the garbage collector.
+    gc.disable()
+    try:
+        next(finder(tmp_path))
+        assert threading.active_count() == threads
+    finally:
+        gc.enable()

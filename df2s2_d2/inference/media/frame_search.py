@@ -32,7 +32,8 @@ class FrameSearch(Generic[Found]):
     Args:
         predict: gives what is found in each of several RGB images.
         batch_size: most frames that the network gets at once.
-        report: is told of what goes wrong, with the file or camera; also from other threads.
+        report: is told of what goes wrong, with the file or camera; of videos, also from other
+            threads.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class FrameSearch(Generic[Found]):
     def in_images(self, sources: Sequence[Source]) -> Iterator[tuple[Frame, Found | None]]:
         """What is found in each image file that can be read; None if the detector failed."""
         read = map_ahead(
-            self._read,
+            _read,
             sources,
             workers=THREADS,
             ahead=self._batch_size,
@@ -57,8 +58,7 @@ class FrameSearch(Generic[Found]):
             max_cost=MOST_BYTES,
         )
         with contextlib.closing(read):
-            frames = (frame for frame in read if frame is not None)
-            yield from self._detect(frames, BATCHES_TOGETHER * self._batch_size)
+            yield from self._detect(self._sound(read), BATCHES_TOGETHER * self._batch_size)
 
     def in_video(self, video: Video) -> Iterator[tuple[Frame, Found | None]]:
         """What is found in each frame of a video; None if the detector failed."""
@@ -75,12 +75,13 @@ class FrameSearch(Generic[Found]):
             return 0
         return min(self._batch_size, MOST_BYTES // max(1, video.frame_bytes))
 
-    def _read(self, source: Source) -> Frame | None:
-        try:
-            return read_frame(source)
-        except OSError as error:
-            self._report(source, error)
-            return None
+    def _sound(self, read: Iterable[tuple[Source, Frame | OSError]]) -> Iterator[Frame]:
+        """The frames that could be read; the others are reported in their order."""
+        for source, frame in read:
+            if isinstance(frame, OSError):
+                self._report(source, frame)
+            else:
+                yield frame
 
     def _detect(
         self, frames: Iterable[Frame], together: int
@@ -104,3 +105,10 @@ class FrameSearch(Generic[Found]):
             failure.__cause__ = error
             self._report(frames[0].source, failure)
             return [None]
+
+
+def _read(source: Source) -> tuple[Source, Frame | OSError]:
+    try:
+        return source, read_frame(source)
+    except OSError as error:
+        return source, error

@@ -78,11 +78,12 @@ class Search(Iterator[SearchResult[Detections]]):
     ):
         self.num_videos = sum(source.is_video for source in sources)
         self.num_images = len(sources) - self.num_videos
-        self.failures: list[str] = []
-        self._as_faces = as_faces
-        self._strict = strict
-        self._frames = FrameSearch(predict, batch_size=batch_size, report=self._report)
-        self._results = self._look_through(sources)
+        report = _Report(strict)
+        self.failures = report.failures
+        # Nothing in there refers to the search, so that it ends as soon as nobody has it any more:
+        # a garbage collector might end it in one of its own threads, which cannot wait for itself.
+        frames = FrameSearch(predict, batch_size=batch_size, report=report)
+        self._results = _look_through(sources, frames, as_faces, report)
 
     def __next__(self) -> SearchResult[Detections]:
         return next(self._results)
@@ -92,45 +93,57 @@ class Search(Iterator[SearchResult[Detections]]):
         self._results.close()
 
     def __repr__(self) -> str:
-        return f"Search({self.num_images} images, {self.num_videos} videos; iterate over it)"
+        return f"Search(images: {self.num_images}, videos: {self.num_videos}; iterate over it)"
 
-    def _look_through(self, sources: Sequence[Source]) -> Iterator[SearchResult[Detections]]:
-        images = [source for source in sources if not source.is_video]
-        yield from self._sound(self._frames.in_images(images))
-        for source in sources:
-            if source.is_video:
-                yield from self._look_through_video(source)
 
-    def _look_through_video(self, source: Source) -> Iterator[SearchResult[Detections]]:
-        try:
-            with Video(source) as video:
-                yield from self._sound(self._frames.in_video(video))
-        except Exception as error:
-            if self._strict:
-                raise
-            names_it = isinstance(error, OSError)
-            self._report(
-                source, error if names_it else OSError(f"{source.path}: {one_line(error)}")
-            )
+class _Report:
+    """Notes what fails, or raises it."""
 
-    def _sound(
-        self, found: Iterator[tuple[Frame, Detections | None]]
-    ) -> Iterator[SearchResult[Detections]]:
-        """The results among what was found that are finite."""
-        for frame, detections in found:
-            if detections is None:
-                continue
-            try:
-                faces = self._as_faces(detections)
-            except ValueError as error:
-                self._report(frame.source, ValueError(f"{frame}: {error}"))
-                continue
-            yield SearchResult(
-                frame.source.path, frame.index, frame.time, frame.image, detections, faces
-            )
+    def __init__(self, strict: bool):
+        self.strict = strict
+        self.failures: list[str] = []
 
-    def _report(self, _: Source, error: Exception) -> None:
-        if self._strict:
+    def __call__(self, _: Source, error: Exception) -> None:
+        if self.strict:
             raise error
         self.failures.append(str(error))
         logger.warning("Passed over: %s", error)
+
+
+def _look_through(
+    sources: Sequence[Source],
+    frames: FrameSearch[Detections],
+    as_faces: Callable[[Detections], Faces],
+    report: _Report,
+) -> Iterator[SearchResult[Detections]]:
+    images = [source for source in sources if not source.is_video]
+    yield from _results(frames.in_images(images), as_faces, report)
+    for source in sources:
+        if not source.is_video:
+            continue
+        try:
+            with Video(source) as video:
+                yield from _results(frames.in_video(video), as_faces, report)
+        except Exception as error:
+            if report.strict:
+                raise
+            names_it = isinstance(error, OSError)
+            report(source, error if names_it else OSError(f"{source.path}: {one_line(error)}"))
+
+
+def _results(
+    found: Iterator[tuple[Frame, Detections | None]],
+    as_faces: Callable[[Detections], Faces],
+    report: _Report,
+) -> Iterator[SearchResult[Detections]]:
+    """The results of frames that the detector did not fail in."""
+    for frame, detections in found:
+        if detections is None:
+            continue
+        try:
+            faces = as_faces(detections)
+        except ValueError as error:
+            report(frame.source, ValueError(f"{frame}: {error}"))
+            continue
+        path, index, time = frame.source.path, frame.index, frame.time
+        yield SearchResult(path, index, time, frame.image, detections, faces)
