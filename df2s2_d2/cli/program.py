@@ -69,7 +69,7 @@ def run(command: Command, program: str, arguments: Sequence[str] | None, before_
         SystemExit: after --help, and for options that are not understood.
     """
     parser = build_parser(command, program)
-    args = _parse(parser, arguments)
+    args = parse_arguments(parser, arguments)
     # fvcore uses a part of torch that is deprecated: nothing that a user could act on.
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     try:
@@ -136,7 +136,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def _parse(parser: _Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(parser: _Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.words = sys.argv[1:] if arguments is None else arguments
     try:
         # Files may stand before and after options.

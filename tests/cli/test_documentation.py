@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from df2s2_d2.cli.commands import COMMANDS, load_command
-from df2s2_d2.cli.program import build_parser
+from df2s2_d2.cli.program import build_parser, parse_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/command_line.md").read_text(encoding="utf-8")
@@ -31,11 +31,7 @@ def names_of_shown(text: str) -> set[str]:
     names = set()
     for words in shown:
         name, arguments = command_of(words)
-        parser = build_parser(load_command(name), name)
-        if name == "train":
-            parser.parse_args(arguments)
-        else:
-            parser.parse_intermixed_args(arguments)
+        parse_arguments(build_parser(load_command(name), name), arguments)
         names.add(name)
     return names
 
