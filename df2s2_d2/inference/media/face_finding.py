@@ -152,7 +152,7 @@ class FaceFinding:
         """Look for faces in a video. Once any of its frames is in the results, it is done, even if
         it fails later: they would be there twice if it were tried again.
         """
-        latest: list[_Found] = []
+        latest: list[dict[str, Any]] = []
         goes_on = True
         try:
             goes_on = self._run_frames(source, latest)
@@ -163,14 +163,14 @@ class FaceFinding:
         except Exception as error:
             self._fail(source, f"{source.path}: {_reason(error)}")
         if goes_on:
-            self._finish(source, latest[0].checkpoint if latest else None)
+            self._finish(source, latest[0] if latest else None)
         return goes_on
 
-    def _run_frames(self, source: Source, latest: list[_Found]) -> bool:
+    def _run_frames(self, source: Source, latest: list[dict[str, Any]]) -> bool:
         """
         Args:
             source: the video.
-            latest: gets the last frame that is in the results, as its only item.
+            latest: gets the checkpoint of the last frame in the results, as its only item.
         """
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(Video(source))
@@ -191,7 +191,7 @@ class FaceFinding:
             def detect(frames: Iterable[Frame]) -> Iterator[_Found]:
                 for found in self._detect(frames, batch_size):
                     if found.checkpoint is not None:
-                        latest[:] = [found]
+                        latest[:] = [found.checkpoint]
                     yield found
 
             frames = iterate_ahead(video.frames(functools.partial(self._fail, source)), ahead=ahead)
