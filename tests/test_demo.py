@@ -20,11 +20,12 @@ from PIL import Image
 
 import demo
 from df2s2_d2.cli import detect
-from df2s2_d2.cli.program import build_parser
+from df2s2_d2.cli.program import build_parser, main
 from df2s2_d2.evaluation import read_detections
 from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media.face_search import detector_config
+from df2s2_d2.inference.media.pictures import Pictures
 from tests.inference.media.scenes import moving_face, read_video, write_video
 from tests.small_runs import ROOT, registered, smallest_config, wider_face_files
 
@@ -244,6 +245,86 @@ def test_ended_process_leaves_whole_files(model, tmp_path):
     num_frames = len(read_json(results))
     assert 0 < num_frames < 6000
     assert len(read_video(output / "clip.mp4")[0]) == num_frames
+
+
+# Long runs
+
+
+def test_run_goes_on_after_an_interruption(run, photos, tmp_path, capsys, monkeypatch):
+    (photos / "b.jpg").rename(photos / "z.jpg")
+    (photos / "b.jpg").write_bytes(b"")
+    options = ["--input", photos, "--save", "json", "yolo", "--batch-size", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "write_image", interrupt_at("z.jpg"))
+        assert run(*options, "--resume") == 130
+    assert "run.json does not exist: nothing to resume" in capsys.readouterr().out
+    assert run(*options, "--resume") == 1  # for the image that cannot be read
+    printed = capsys.readouterr()
+    assert "2 of 4 inputs are done: going on after them" in printed.out
+    assert "3 of 4 images: " in printed.out
+    (failure,) = printed.err.strip().splitlines()
+    assert str(photos / "b.jpg") in failure
+    names = [record["file"] for record in read_json(tmp_path / "out/detections.json")]
+    assert names == [str(photos / name) for name in ("a.jpg", "x/a.jpg", "z.jpg")]
+    labels = tmp_path / "out/yolo/labels"
+    assert len(list(labels.rglob("*.txt"))) == 3
+
+    shutil.copy(photos / "a.jpg", photos / "c.jpg")
+    before = (tmp_path / "out/detections.json").read_bytes()
+    for change, message in (
+        ([], "number of inputs was 4, is 5; list of inputs changed"),
+        (["--threshold", "0.6"], "--threshold was 0.5, is 0.6"),
+        (["--opts", "TEST.DETECTIONS_PER_IMAGE", "7"], "config changed"),
+    ):
+        assert run(*options, "--resume", *change) == 1
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "out/detections.json").read_bytes() == before
+
+
+def interrupt_at(name: str):
+    def write_image(self, frame, picture):
+        if frame.source.path.name == name:
+            raise KeyboardInterrupt
+
+    return write_image
+
+
+def test_other_weights_are_refused(run, photos, model, tmp_path, capsys):
+    assert run("--input", photos, "--no-pictures") == 0
+    checkpoint = torch.load(model / "model.pth", weights_only=True)
+    name = next(iter(checkpoint["model"]))
+    checkpoint["model"][name] = checkpoint["model"][name] + 1
+    torch.save(checkpoint, tmp_path / "other.pth")
+    options = ["--input", photos, "--no-pictures", "--resume", "--weights"]
+    assert run(*options, tmp_path / "other.pth") == 1
+    assert "of a run with other settings (weights changed)" in capsys.readouterr().err
+    shutil.copy(model / "model.pth", tmp_path / "same.pth")  # the name of the file is no matter
+    assert run(*options, tmp_path / "same.pth") == 0
+    assert "3 of 3 inputs are done" in capsys.readouterr().out
+
+
+def test_run_that_did_not_end_is_made_anew_only_with_a_word(run, photos, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "write_image", interrupt_at("b.jpg"))
+        assert run("--input", photos) == 130
+    assert run("--input", photos) == 0
+    assert "did not come to its end: it is made anew; --resume would" in capsys.readouterr().out
+
+
+def test_shards_are_joined(run, photos, tmp_path, capsys):
+    options = ["--input", photos, "--save", "json", "coco", "--no-pictures"]
+    for shard in ("2/2", "1/2"):
+        assert main(["join", str(tmp_path / "out")]) == 1
+        assert run(*options, "--shard", shard) == 0
+    printed = capsys.readouterr()
+    assert "1 of 1 images: " in printed.out and "2 of 2 images: " in printed.out
+    assert "nothing to join" in printed.err and "1 have not begun: run --shard 1/2" in printed.err
+    assert main(["join", str(tmp_path / "out")]) == 0
+    names = [record["file"] for record in read_json(tmp_path / "out/detections.json")]
+    assert names == [str(photos / name) for name in ("a.jpg", "x/a.jpg", "b.jpg")]
+    images = read_json(tmp_path / "out/coco_images.json")["images"]
+    assert [image["id"] for image in images] == [1, 3, 2]
+    assert "2 shards of 3 inputs -> " in capsys.readouterr().out
 
 
 # Masks of training images

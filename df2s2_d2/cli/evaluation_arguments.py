@@ -11,7 +11,8 @@ def add_wider_face_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "detections",
         type=Path,
-        help="folder of <event>/<image>.txt, a zip archive of one, or COCO's results as .json",
+        help="folder of <event>/<image>.txt, a zip archive of one, COCO's results as .json, or "
+        ".jsonl of `df2s2 detect`",
     )
     parser.add_argument(
         "ground_truth", type=Path, help="folder of the official wider_*_val.mat files"

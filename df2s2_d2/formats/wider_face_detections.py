@@ -17,7 +17,9 @@ import numpy as np
 from df2s2_d2.formats.folder_or_zip import iterate_files
 from df2s2_d2.formats.rows_by_image import concatenate_rows
 
-_EXPECTED = "a folder, or its zip archive, of <event>/<image>.txt, or COCO's results as .json"
+_EXPECTED = (
+    "a folder, or its zip archive, of <event>/<image>.txt, or COCO's results as .json, or .jsonl"
+)
 _LAYOUT = "the image name, the number of detections, then one 'x y width height score' a line"
 
 # Bounds the memory of reading: about 20 bytes for each byte of text.

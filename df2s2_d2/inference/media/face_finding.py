@@ -153,7 +153,7 @@ class FaceFinding:
         """Look for faces in a video. Once any of its frames is in the results, it is done, even if
         it fails later: they would be there twice if it were tried again.
         """
-        latest: list[_Found] = []
+        latest: list[dict[str, Any]] = []
         goes_on = True
         try:
             goes_on = self._run_frames(source, latest)
@@ -164,14 +164,14 @@ class FaceFinding:
         except Exception as error:
             self._record.fail(source, f"{source.path}: {one_line(error)}")
         if goes_on:
-            self._finish(source, latest[0].checkpoint if latest else None)
+            self._finish(source, latest[0] if latest else None)
         return goes_on
 
-    def _run_frames(self, source: Source, latest: list[_Found]) -> bool:
+    def _run_frames(self, source: Source, latest: list[dict[str, Any]]) -> bool:
         """
         Args:
             source: the video.
-            latest: gets the last frame that is in the results, as its only item.
+            latest: gets the checkpoint of the last frame in the results, as its only item.
         """
         with contextlib.ExitStack() as stack:
             video = stack.enter_context(Video(source))
@@ -188,7 +188,7 @@ class FaceFinding:
             def recorded(found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:
                 for faces in self._recorded(found):
                     if faces.checkpoint is not None:
-                        latest[:] = [faces]
+                        latest[:] = [faces.checkpoint]
                     yield faces
 
             found = self._search.in_video(video)

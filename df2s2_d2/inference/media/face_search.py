@@ -109,6 +109,8 @@ def search_faces(
         image_format="RGB",
     )
     started = time.monotonic()
+    if not long_run.resume:
+        record.remove()  # no sooner, as what it is about is overwritten from here on
     results = ResultFiles(
         **asdict(result_options),
         sources=sources,
@@ -166,7 +168,6 @@ def _open_record(
                 f"{as_utf8(path)} is of a run that did not come to its end: it is made anew; "
                 "--resume would have gone on with it"
             )
-        record.remove()
     elif record.load():
         print(
             f"{record.num_done:,} of {len(record.sources):,} inputs are done: going on after them"
