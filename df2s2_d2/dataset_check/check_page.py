@@ -20,7 +20,7 @@ from df2s2_d2.pages.gallery import Card, facet_filters, gallery
 from df2s2_d2.pages.html_page import Cell, grouped_table, page, paragraph, picture, table
 
 _SHARED, _WITHIN = "Images in several data sets", "Images that occur more than once"
-_MOST_ROWS = 50
+_MOST_ROWS = 25
 
 
 def build_page(result: CheckResult, num_examples: int) -> str:

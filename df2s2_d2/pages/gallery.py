@@ -97,6 +97,8 @@ def facet_filters(cards: Sequence[Card], order: Mapping[str, Sequence[str]] | No
             counts.setdefault(facet, Counter())[value] += 1
     selects = []
     for facet, values in counts.items():
+        if len(values) == 1:  # no choice
+            continue
         listed = [v for v in (order or {}).get(facet, sorted(values)) if v in values]
         options = "".join(
             f'<option value="{escape(value)}">{escape(value)} ({values[value]})</option>'

@@ -30,6 +30,7 @@ def test_form_lists_each_value_with_its_number_and_is_hidden_without_scripts():
     assert "hidden" in form
     assert [select["name"] for select in outline.attributes["select"]] == ["size"]
     assert facet_filters([Card(b"", "", [])]) == ""
+    assert facet_filters([Card(b"", "", [], {"size": "8 px"})] * 2) == ""  # no choice
 
 
 @pytest.mark.parametrize(
