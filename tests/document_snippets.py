@@ -1,4 +1,4 @@
-"""The fenced blocks of a Markdown file, and the shell commands in them."""
+"""The documents, their fenced blocks, and the shell commands in these."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import build_site
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}
+    | {ROOT / source for source in build_site.ELSEWHERE if source.endswith(".md")}
+)
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the mark of something that no test runs may say that it takes.
 _NEED = re.compile(
@@ -28,6 +35,11 @@ class Snippet:
     language: str
     code: str
     line: int
+
+    @property
+    def code_at_its_line(self) -> str:
+        """The code, below so many empty lines that what fails in it names the line of the file."""
+        return "\n" * (self.line - 1) + self.code
 
     @property
     def is_marked(self) -> bool:

@@ -53,8 +53,7 @@ def test_all_that_is_shown_runs(folder, capsys):
     names: dict = {}
     printed = {}
     for snippet in snippets(DOCUMENT, "python"):
-        code = compile("\n" * (snippet.line - 1) + snippet.code, str(DOCUMENT), "exec")
-        exec(code, names)
+        exec(compile(snippet.code_at_its_line, str(DOCUMENT), "exec"), names)
         printed[snippet.code] = capsys.readouterr().out
 
     def shown_by(words: str) -> list[str]:

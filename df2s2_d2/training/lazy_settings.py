@@ -78,15 +78,23 @@ def in_lazy_words() -> Iterator[None]:
         translated = _translated(str(error))
         if translated == str(error):
             raise
-        raise type(error)(translated) from error
+        raise _with_message(error, translated) from error
     except SystemExit as stop:
         if isinstance(stop.code, str):
             stop.code = _translated(stop.code)
         raise
 
 
+def _with_message(error: Exception, message: str) -> Exception:
+    try:
+        return type(error)(message)
+    except TypeError:  # one that is made of more than a message
+        return error
+
+
 def _translated(message: str) -> str:
-    return _ANY_KEY.sub(lambda match: _WORDS[match[1]], message)
+    message = _ANY_KEY.sub(lambda match: _WORDS[match[1]], message)
+    return message.replace("train.device cpu", "train.device=cpu")
 
 
 def _check_known(lazy: DictConfig) -> None:

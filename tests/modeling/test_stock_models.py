@@ -264,6 +264,24 @@ def check_trains(detector: nn.Module) -> None:
     assert output["instances"].image_size == (96, 128)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"out_channels": -4}, r"OUT_CHANNELS must be 0 or more, found -4"),
+        ({"num_pooled_levels": -1}, "NUM_POOLED_LEVELS of a neck must be 0 or more, found -1"),
+    ],
+)
+@pytest.mark.parametrize("neck", [FFP, FEM])
+def test_negative_numbers_are_refused(neck, options, message):
+    shapes = {f"c{k}": ShapeSpec(channels=4, stride=2**k) for k in (2, 3)}
+    with pytest.raises(ValueError, match=message):
+        neck(input_shape=shapes, **options)
+    with pytest.raises(
+        ValueError, match=r"^The config has no MODEL\.F\w+: call .*add_df2s2_config"
+    ):
+        neck(get_cfg(), shapes)
+
+
 def test_models_of_others_may_read_what_they_like():
     cfg = stock_config(RETINANET, BOTTOM_UPS["resnet"] | {"MODEL.NECK.NAME": "FEM"})
     cfg.MODEL.META_ARCHITECTURE = "SomethingOfTheirOwn"

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import instantiate
+from detectron2.engine import SimpleTrainer, create_ddp_model, hooks
+from detectron2.utils.env import seed_all_rng
 
 from df2s2_d2 import load_config
 from df2s2_d2.cli import train_lazy
 from df2s2_d2.cli.program import build_parser
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.training import evaluate, lazy_run
-from df2s2_d2.training.lazy_trainer import LazyTrainer
 from tests.training.lazy_runs import LAZY_STEPS, SMALL, YAML_STEPS, small_lazy_config
 from tests.training.short_runs import load, reports, run, same_weights
 
@@ -29,20 +32,11 @@ def yaml_run(drawn_data, tmp_path_factory) -> Path:
     return folder
 
 
-class _SeededLazyTrainer(LazyTrainer):
-    """As :func:`run` wants a trainer: of something with SEED."""
-
-    def __init__(self, wrapped):
-        super().__init__(wrapped.lazy)
-
-
-class _Seeded:
-    def __init__(self, lazy):
-        self.lazy, self.SEED = lazy, lazy.train.seed
-
-
-def run_lazily(folder: Path, **options) -> LazyTrainer:
-    return run(_Seeded(small_lazy_config(folder)), _SeededLazyTrainer, **options)
+def run_lazily(folder: Path, *flags: str) -> None:
+    """As the command line does, in this process."""
+    parser = build_parser(train_lazy, "lazyconfig_train_net.py")
+    options = [*LAZY_STEPS, f"train.output_dir='{folder}'"]
+    lazy_run.run(parser.parse_args(["--config-file", SMALL, *flags, *options]))
 
 
 def figures(folder: Path) -> list[dict]:
@@ -68,11 +62,35 @@ def test_a_run_equals_that_by_yaml(yaml_run, tmp_path):
 
 def test_a_run_by_yaml_is_gone_on_with(yaml_run, tmp_path):
     run(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(tmp_path)]), stop_at=2)
-    run_lazily(tmp_path, resume=True)
+    run_lazily(tmp_path, "--resume")
     assert same_weights(load(tmp_path / "model_final.pth"), load(yaml_run / "model_final.pth"))
 
 
-def test_a_trained_detector_is_scored_alike(yaml_run, monkeypatch):
+def test_a_loop_of_detectron2_runs_the_same(yaml_run, tmp_path):
+    """What its tools/lazyconfig_train_net.py does of these sections."""
+    lazy = small_lazy_config(tmp_path)
+    seed_all_rng(lazy.train.seed)
+    model = instantiate(lazy.model).to(lazy.train.device)
+    lazy.optimizer.params.model = model
+    loader = instantiate(lazy.dataloader.train)
+    model = create_ddp_model(model, **lazy.train.ddp)
+    trainer = SimpleTrainer(model, loader, instantiate(lazy.optimizer))
+    checkpointer = DetectionCheckpointer(model, str(tmp_path))
+    trainer.register_hooks(
+        [
+            hooks.LRScheduler(scheduler=instantiate(lazy.lr_multiplier)),
+            hooks.PeriodicCheckpointer(checkpointer, **lazy.train.checkpointer),
+        ]
+    )
+    trainer.train(0, lazy.train.max_iter)
+    loss, _ = trainer.storage.latest_with_smoothing_hint(20)["total_loss"]
+    (expected,) = [row for row in figures(yaml_run) if "total_loss" in row]
+    assert loss == expected["total_loss"]
+    # Without a test_detector, which this loop passes over, there is no protocol to be told.
+    assert "protocol" not in lazy.dataloader.evaluator
+
+
+def test_a_trained_detector_is_scored_alike(yaml_run):
     by_yaml = evaluate(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(yaml_run)]), resume=True)
     found = lazy_run.evaluate(small_lazy_config(yaml_run), resume=True)
     assert json.dumps(found) == json.dumps(by_yaml)

@@ -10,8 +10,8 @@ train = dict(
     device="cuda",
     # Below 0 a random one.
     seed=-1,
-    # The newest periodic checkpoints are kept, 0 = all.
-    checkpointer=dict(period=4025, max_to_keep=0),
+    # So many of the newest periodic checkpoints are kept, None = all.
+    checkpointer=dict(period=4025, max_to_keep=None),
     # "float16", "bfloat16", or "" = what suits the device.
     amp=dict(enabled=False, precision=""),
     ddp=dict(static_graph=False),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
@@ -45,6 +46,11 @@ class BenchmarkEvaluator(DatasetEvaluator):
         self._output_dir = output_dir
         self._protocol = protocol
         self._distributed = distributed
+        if dataset_name not in DatasetCatalog:
+            raise ValueError(
+                f"There is no data set {dataset_name!r} to evaluate on: register it, such as by "
+                "df2s2_d2.data.register_wider_face, or look for its name in DatasetCatalog.list()"
+            )
         if not distributed or comm.is_main_process():
             self.load_ground_truth()
         self.reset()

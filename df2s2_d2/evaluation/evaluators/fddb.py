@@ -27,7 +27,13 @@ class FDDBEvaluator(BenchmarkEvaluator):
     """
 
     def load_ground_truth(self) -> None:
-        self._folds = load_folds(MetadataCatalog.get(self._dataset_name).folds_dir)
+        folds_dir = MetadataCatalog.get(self._dataset_name).get("folds_dir")
+        if folds_dir is None:
+            raise ValueError(
+                f"Data set {self._dataset_name!r} has no folds of FDDB (folds_dir in its "
+                "metadata): register it by df2s2_d2.data.register_fddb"
+            )
+        self._folds = load_folds(folds_dir)
 
     def score(
         self,

@@ -10,6 +10,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.layers import xavier_conv
 from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
 from df2s2_d2.modeling.necks.context_branches import (
@@ -86,6 +87,8 @@ class FEM(Neck):
         num_pooled_levels: int = 0,
     ):
         super().__init__()
+        if out_channels < 0:
+            raise ValueError(f"MODEL.FEM.OUT_CHANNELS must be 0 or more, found {out_channels}")
         self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
@@ -128,6 +131,7 @@ class FEM(Neck):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        check_keys_added(cfg, "MODEL.FEM")
         return {
             "input_shape": input_shape,
             "fusion": cfg.MODEL.FEM.FUSION,

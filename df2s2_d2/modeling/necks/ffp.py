@@ -9,6 +9,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
+from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.layers import xavier_conv
 from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
 from df2s2_d2.modeling.necks.pooled_levels import PooledLevels
@@ -101,6 +102,8 @@ class FFP(Neck):
         pool_kernel_size: int = 2,
     ):
         super().__init__()
+        if out_channels < 0:
+            raise ValueError(f"MODEL.FFP.OUT_CHANNELS must be 0 or more, found {out_channels}")
         self.input_shape = dict(input_shape)
         self.in_features = sorted(input_shape, key=lambda name: input_shape[name].stride)
         shapes = [input_shape[name] for name in self.in_features]
@@ -129,6 +132,7 @@ class FFP(Neck):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        check_keys_added(cfg, "MODEL.FFP")
         return {
             "input_shape": input_shape,
             "out_channels": cfg.MODEL.FFP.OUT_CHANNELS,

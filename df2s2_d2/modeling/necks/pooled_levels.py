@@ -22,9 +22,14 @@ class PooledLevels:
     Attributes:
         output_shape: channels and stride of every map, by name.
         sources: name of each pooled level -> name of the map that it is pooled from.
+
+    Raises:
+        ValueError: if the number is negative.
     """
 
     def __init__(self, shapes: list[ShapeSpec], num_levels: int, kernel_size: int = 2):
+        if num_levels < 0:
+            raise ValueError(f"NUM_POOLED_LEVELS of a neck must be 0 or more, found {num_levels}")
         top = shapes[-1]
         pooled = [
             ShapeSpec(channels=top.channels, stride=top.stride * 2**level)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from df2s2_d2.data import register_wider_face
 from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
-from df2s2_d2.evaluation.evaluators import WiderFaceEvaluator, build_evaluator
+from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator, build_evaluator
 from df2s2_d2.evaluation.protocol import Protocol, read_protocol
 
 SETTINGS = ["AP_easy", "AP_medium", "AP_hard"]
@@ -405,3 +405,10 @@ def test_an_image_without_its_name_is_told(drawn_val):
     nameless = {key: value for key, value in inputs[0].items() if key != "image_id"}
     with pytest.raises(ValueError, match=r"\.jpg comes without its image_id.*mapper"):
         evaluate(drawn_val, [nameless], outputs[:1])
+
+
+def test_a_data_set_that_there_is_not_or_of_another_kind_is_told(drawn_val):
+    with pytest.raises(ValueError, match="no data set 'nowhere' to evaluate on: register it"):
+        WiderFaceEvaluator("nowhere")
+    with pytest.raises(ValueError, match="has no folds of FDDB.*register_fddb"):
+        FDDBEvaluator(drawn_val)
