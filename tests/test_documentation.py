@@ -1,0 +1,300 @@
+"""What the documents show works: commands, Python, links, and names of the API."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import build_site
+import pytest
+import yaml
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+import df2s2_d2
+from df2s2_d2.cli.commands import COMMANDS, load_command
+from df2s2_d2.cli.program import build_parser, main
+from df2s2_d2.shipped_configs import config_path
+from tests.document_folder import make_document_folder
+from tests.document_snippets import ShellCommand, is_mark, shell_commands, snippets
+from tests.inference.conftest import checkpoint, checkpoint_config, save_checkpoint
+
+__all__ = ["checkpoint", "checkpoint_config", "save_checkpoint"]
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}
+    | {ROOT / source for source in build_site.ELSEWHERE if source.endswith(".md")}
+)
+# What a block that names no language must not hold, since nobody would run it.
+_LOOKS_LIKE_SHELL = re.compile(r"^(df2s2|python|pip|make|export|torchrun|srun) ", re.MULTILINE)
+
+
+def documents_with(language: str):
+    """Parameters: the documents that show something in that language."""
+    shown = [path for path in DOCUMENTS if any(snippets(path, language))]
+    names = [path.relative_to(ROOT).as_posix() for path in shown]
+    return pytest.mark.parametrize("document", shown, ids=names)
+
+
+@pytest.fixture(scope="module")
+def filled_folder(tmp_path_factory, checkpoint, sample_dataset) -> Path:
+    folder = tmp_path_factory.mktemp("documents") / "filled"
+    return make_document_folder(folder, checkpoint, sample_dataset)
+
+
+@pytest.fixture
+def folder(filled_folder, tmp_path, monkeypatch) -> Path:
+    """The working folder: a copy of the filled one, with the checkout's own folders linked."""
+    copy = tmp_path / "work"
+    shutil.copytree(filled_folder, copy, copy_function=os.link)
+    for name in ("configs", "datasets", "tools"):
+        (copy / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+    return copy
+
+
+@pytest.fixture
+def catalogs_as_they_were() -> Iterator[None]:
+    before = set(DatasetCatalog)
+    yield
+    for name in set(DatasetCatalog) - before:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def command_of(words: list[str]) -> tuple[str, list[str]]:
+    """The command of a line after "df2s2", and its arguments."""
+    name = next(" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in COMMANDS)
+    return name, words[len(name.split()) :]
+
+
+def check_understood(words: list[str]) -> None:
+    """Check a command that is not run: its options, the configs it names, the files it starts."""
+    if words[0] == "make":
+        subprocess.run([words[0], "--dry-run", *words[1:]], cwd=ROOT, check=True, timeout=60)
+    elif words[0] == "python" and words[1] == "-m":
+        path = ROOT / words[2].replace(".", "/")
+        assert words[2] == "pip" or path.with_suffix(".py").is_file() or path.is_dir()
+    elif words[0] == "python" and words[1] != "-c":
+        assert (ROOT / words[1]).is_file()
+    if "df2s2" in words[:4] and "--version" not in words:
+        name, arguments = command_of(words[words.index("df2s2") + 1 :])
+        parser = build_parser(load_command(name), name)
+        parse = parser.parse_args if name == "train" else parser.parse_intermixed_args
+        configs = getattr(parse(arguments), "config_file", None) or []
+        for config in [configs] if isinstance(configs, str) else configs:
+            assert config == "CONFIG" or Path(config_path(config)).is_file()
+
+
+def run_command(words: list[str]) -> None:
+    """Run a command that needs nothing but the folder; what is none of these has to be marked."""
+    if words[0] == "df2s2":
+        assert main(words[1:]) == 0
+    elif words[0] == "python":
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, *words[1:]], check=True, env=environment, timeout=60)
+    else:
+        pytest.fail(f"{words[0]!r} is neither run nor marked, as by '# needs network'")
+
+
+def without_variables(command: ShellCommand, monkeypatch) -> list[str]:
+    """The words of a command, after setting the variables that it begins with or exports."""
+    words = command.words[1:] if command.words[0] == "export" else command.words
+    while words and re.match(r"[A-Za-z_]\w*=", words[0]):
+        if not command.is_marked:
+            monkeypatch.setenv(*words[0].split("=", 1))
+        words = words[1:]
+    return words
+
+
+@documents_with("sh")
+def test_commands_run_or_say_what_they_need(document, folder, monkeypatch, capsys):
+    for snippet in snippets(document, "sh"):
+        for command in shell_commands(snippet):
+            words = without_variables(command, monkeypatch)
+            if not words:
+                continue
+            try:
+                (check_understood if command.is_marked else run_command)(words)
+            except (Exception, SystemExit) as error:
+                if isinstance(error, SystemExit) and not error.code:
+                    continue  # of --help and --version
+                said = capsys.readouterr().err.strip().splitlines()[-1:]
+                place = f"{document.relative_to(ROOT)}, line {command.line}: {' '.join(words)}"
+                pytest.fail(f"{place}\n{error!r} {said}")
+
+
+@documents_with("python")
+def test_python_runs_or_says_what_it_needs(document, folder, catalogs_as_they_were):
+    names = {"__name__": "__main__"}
+    (folder / "faces.onnx").symlink_to(ROOT / "df2s2_d2/models/faces-small.onnx")
+    for snippet in snippets(document, "python"):
+        # Lines are those of the document, in whatever a failure prints.
+        code = compile("\n" * (snippet.line - 1) + snippet.code, str(document), "exec")
+        if not snippet.is_marked:
+            exec(code, names)
+
+
+@pytest.mark.parametrize(
+    ("line", "marked"),
+    [
+        ("df2s2 train  # needs 4 GPUs", True),
+        ("# needs network and minutes", True),
+        ("make test  # run the tests: needs network", True),
+        ("df2s2 train  # needs patience", False),
+        ("df2s2 train --needs network", False),
+        ("df2s2 detect photos/  # into found/", False),
+    ],
+)
+def test_marks_say_what_is_needed(line, marked):
+    assert is_mark(line) is marked
+
+
+def test_blocks_of_commands_name_their_language():
+    for document in DOCUMENTS:
+        for snippet in snippets(document, ""):
+            place = f"{document.relative_to(ROOT)}, line {snippet.line}"
+            assert not _LOOKS_LIKE_SHELL.search(snippet.code), f"{place}: name it sh"
+
+
+def test_every_command_is_shown_on_the_page_about_them():
+    page = ROOT / "docs/command_line.md"
+    words = [c.words for block in snippets(page, "sh") for c in shell_commands(block)]
+    shown = [line[1:] for line in words if line[0] == "df2s2" and line[1] != "--version"]
+    assert {command_of(line)[0] for line in shown} == set(COMMANDS)
+
+
+def test_pages_are_linked_rightly_and_all_in_the_navigation(tmp_path):
+    build_site.assemble(tmp_path / "site")
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE))
+    assert listed == {
+        path.relative_to(tmp_path / "site").as_posix() for path in tmp_path.glob("site/**/*.md")
+    }
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("absent.md", "links absent.md, which is no page"),
+        ("../pyproject.toml", "is no page of the site"),
+        ("install.md#absent", "has no such heading"),
+        ("#absent", "has no such heading"),
+    ],
+)
+def test_a_dead_link_ends_the_build(tmp_path, monkeypatch, link, words):
+    for name in ("docs", *build_site.ELSEWHERE, "pyproject.toml"):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    monkeypatch.setattr(build_site, "ROOT", tmp_path)
+    build_site.assemble(tmp_path / "build")
+    page = tmp_path / "docs/design.md"
+    page.write_text(page.read_text(encoding="utf-8") + f"[dead]({link})\n")
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        build_site.assemble(tmp_path / "build")
+    assert "docs/design.md" in str(error.value)
+
+
+def test_links_in_blocks_are_none():
+    text = "[one](a.md#b) `[two](c.md)` [web](https://x.org)\n```\n[three](d.md)\n```\n"
+    assert [(link["path"], link["anchor"]) for link in build_site.links(text)] == [("a.md", "#b")]
+
+
+def test_names_of_the_api_are_public():
+    names = re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text("utf-8"), re.MULTILINE)
+    assert len(names) == len(set(names)) > 20
+    for full_name in names:
+        module, _, name = full_name.rpartition(".")
+        value = getattr(importlib.import_module(module), name)
+        assert value.__doc__, full_name
+        package = importlib.import_module(module.rpartition(".")[0] or module)
+        public = {*getattr(importlib.import_module(module), "__all__", ()), *df2s2_d2.__all__}
+        public |= {*getattr(package, "__all__", ())}
+        assert name in public, f"{full_name} is in no __all__"
+
+
+def test_every_public_name_of_the_package_is_on_the_page():
+    text = (ROOT / "docs/api.md").read_text("utf-8")
+    listed = {name.rpartition(".")[2] for name in re.findall(r"^::: (\S+)$", text, re.MULTILINE)}
+    assert set(df2s2_d2.__all__) <= listed
+
+
+def test_versions_agree():
+    version = df2s2_d2.__version__
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == version
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)[:2] in (
+        ["Unreleased", version],
+        [version],
+        ["Unreleased"],
+    )
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{version}"' in project
+
+
+def texts_of_the_code() -> Iterator[str]:
+    """All texts in the package but its docstrings; "…" stands for what is filled in."""
+    for path in ROOT.glob("df2s2_d2/**/*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = (x.value if isinstance(x, ast.Constant) else "…" for x in node.values)
+                yield "".join(parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if id(node) not in documents:
+                    yield node.value
+
+
+def test_messages_are_those_of_the_code():
+    page = (ROOT / "docs/messages.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| `", line)]
+    quoted = [re.match(r"\| (`+)(.+?)\1 \| \S", row)[2] for row in rows]
+    assert len(quoted) > 50
+    texts = list(texts_of_the_code())
+    assert [x for x in quoted if not any(x in text for text in texts)] == []
+    assert [x for x in quoted if len(re.findall(r"\w+", x)) < 3] == []
+
+
+COMMAND_LINE = (ROOT / "docs/command_line.md").read_text(encoding="utf-8")
+_DOOR = re.compile(r"^\| (`[^|]*\.py`[^|]*) \| (`df2s2 [^|]*) \|$", re.MULTILINE)
+SCRIPTS = [
+    (script, command)
+    for row in _DOOR.findall(COMMAND_LINE)
+    for script, command in zip(*(re.findall(r"`([^`]*)`", cell) for cell in row), strict=True)
+]
+
+
+def test_every_script_that_is_a_command_is_listed():
+    doors = {
+        path.relative_to(ROOT).as_posix()
+        for path in (*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"))
+        if "df2s2_d2.cli" in path.read_text(encoding="utf-8")
+    }
+    assert {script for script, _ in SCRIPTS} == doors
+
+
+@pytest.mark.parametrize(("script", "command"), SCRIPTS)
+def test_scripts_show_the_help_of_their_command(monkeypatch, capsys, script, command):
+    source = (ROOT / script).read_text(encoding="utf-8")
+    assert f"``{command}``" in source
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as stop:
+        exec(
+            compile(source, script, "exec"),
+            {"__name__": "__main__", "__file__": str(ROOT / script)},
+        )
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: ")
+    assert load_command(command.removeprefix("df2s2 ")).__doc__.strip() in printed
