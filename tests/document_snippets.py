@@ -11,7 +11,7 @@ from pathlib import Path
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the mark of something that no test runs may say that it takes.
 _NEED = re.compile(
-    r"\bneeds\b.*?\b(GPUs?|network|minutes|WIDER FACE|FDDB|photographs|camera|SLURM|ImageNet)\b"
+    r"\bneeds\b.*?\b(GPUs?|network|minutes|WIDER FACE|FDDB|photographs|camera|SLURM|wheels)\b"
 )
 
 
