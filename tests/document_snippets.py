@@ -1,4 +1,4 @@
-"""The fenced blocks of a Markdown file, and the shell commands in them."""
+"""The documents, their fenced blocks, and the shell commands in these."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import build_site
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}
+    | {ROOT / source for source in build_site.ELSEWHERE if source.endswith(".md")}
+)
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the mark of something that no test runs may say that it takes.
 _NEED = re.compile(

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import build_site
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
@@ -18,16 +17,18 @@ from df2s2_d2.cli.commands import COMMANDS, load_command
 from df2s2_d2.cli.program import build_parser, main
 from df2s2_d2.shipped_configs import config_path
 from tests.document_folder import make_document_folder
-from tests.document_snippets import ShellCommand, is_mark, shell_commands, snippets
+from tests.document_snippets import (
+    DOCUMENTS,
+    ROOT,
+    ShellCommand,
+    is_mark,
+    shell_commands,
+    snippets,
+)
 from tests.inference.conftest import checkpoint, checkpoint_config, save_checkpoint
 
 __all__ = ["checkpoint", "checkpoint_config", "save_checkpoint"]
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted(
-    {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}
-    | {ROOT / source for source in build_site.ELSEWHERE if source.endswith(".md")}
-)
 # What a block that names no language must not hold, since nobody would run it.
 _LOOKS_LIKE_SHELL = re.compile(r"^(df2s2|python|pip|make|export|torchrun|srun) ", re.MULTILINE)
 

@@ -7,15 +7,14 @@ import importlib
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import build_site
 import pytest
 import yaml
 
 import df2s2_d2
-
-ROOT = Path(__file__).resolve().parents[1]
+from df2s2_d2 import load_config
+from tests.document_snippets import DOCUMENTS, ROOT
 
 
 def test_pages_are_linked_rightly_and_all_in_the_navigation(tmp_path):
@@ -64,6 +63,20 @@ def test_names_of_the_api_are_public():
         assert getattr(module, name).__doc__, full_name
         public = {*getattr(module, "__all__", ()), *df2s2_d2.__all__}
         assert name in public, f"{full_name} is in no __all__"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_keys_and_paths_that_are_named_exist(document):
+    text = document.read_text(encoding="utf-8")
+    keys = re.findall(r"\b(?:MODEL|INPUT|SOLVER|TEST|DATASETS|DATALOADER)(?:\.[A-Z\d_]+)+\b", text)
+    for key in set(keys):
+        node = load_config()
+        for part in key.split("."):
+            assert part in node, f"{key} is no key"
+            node = node[part]
+    folders = "df2s2_d2|tools|tests|configs|benchmarks|datasets|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_public_name_of_the_package_is_on_the_page():
