@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from df2s2_d2.cli.commands import COMMANDS, load_command
 from df2s2_d2.cli.program import build_parser, main
+from df2s2_d2.data.datasets.builtin import register_all_fddb, register_all_wider_face
 from df2s2_d2.shipped_configs import config_path
 from tests.document_folder import make_document_folder
 from tests.document_snippets import (
@@ -48,23 +48,17 @@ def filled_folder(tmp_path_factory, checkpoint, sample_dataset) -> Path:
 
 @pytest.fixture
 def folder(filled_folder, tmp_path, monkeypatch) -> Path:
-    """The working folder: a copy of the filled one, with the checkout's own folders linked."""
+    """The working folder, in which data sets lie, with the checkout's own folders linked."""
     copy = tmp_path / "work"
     shutil.copytree(filled_folder, copy)
     for name in ("configs", "datasets", "tools"):
         (copy / name).symlink_to(ROOT / name)
     monkeypatch.chdir(copy)
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(copy))
+    for catalog in (DatasetCatalog, MetadataCatalog):
+        monkeypatch.setattr(catalog, "data", {})
+    register_all_wider_face(copy)
+    register_all_fddb(copy)
     return copy
-
-
-@pytest.fixture
-def catalogs_as_they_were() -> Iterator[None]:
-    before = set(DatasetCatalog)
-    yield
-    for name in set(DatasetCatalog) - before:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
 
 
 def command_of(words: list[str]) -> tuple[str, list[str]]:
@@ -130,7 +124,7 @@ def test_commands_run_or_say_what_they_need(document, folder, monkeypatch, capsy
 
 
 @documents_with("python")
-def test_python_runs_or_says_what_it_needs(document, folder, catalogs_as_they_were):
+def test_python_runs_or_says_what_it_needs(document, folder):
     names = {"__name__": "__main__"}
     (folder / "faces.onnx").symlink_to(ROOT / "df2s2_d2/models/faces-small.onnx")
     for snippet in snippets(document, "python"):
