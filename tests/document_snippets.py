@@ -37,6 +37,11 @@ class Snippet:
     line: int
 
     @property
+    def code_at_its_line(self) -> str:
+        """The code, below so many empty lines that what fails in it names the line of the file."""
+        return "\n" * (self.line - 1) + self.code
+
+    @property
     def is_marked(self) -> bool:
         """Whether its first line is a comment that says what running it takes."""
         return is_mark(self.code.partition("\n")[0])

@@ -128,8 +128,7 @@ def test_python_runs_or_says_what_it_needs(document, folder):
     names = {"__name__": "__main__"}
     (folder / "faces.onnx").symlink_to(ROOT / "df2s2_d2/models/faces-small.onnx")
     for snippet in snippets(document, "python"):
-        # Lines are those of the document, in whatever a failure prints.
-        code = compile("\n" * (snippet.line - 1) + snippet.code, str(document), "exec")
+        code = compile(snippet.code_at_its_line, str(document), "exec")
         if not snippet.is_marked:
             exec(code, names)
 
