@@ -18,8 +18,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
 STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
+# The site needs no PyTorch: its environment is small, and made in a minute.
+DOCS_VENV := .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/installed-$(shell cksum < pyproject.toml | cut -d ' ' -f 1)
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test lint docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
@@ -45,8 +49,11 @@ lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-clean: ## Remove .venv, caches and build files; output/ and datasets/ stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
+docs: $(DOCS_STAMP) ## Build the documentation site, site/index.html, in an environment of its own
+	@$(DOCS_VENV)/bin/python tools/build_site.py
+
+clean: ## Remove environments, caches and build files; output/ and datasets/ stay
+	rm -rf $(VENV) $(DOCS_VENV) .pytest_cache .ruff_cache build dist site .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): | $(BIN)/python
@@ -63,14 +70,21 @@ $(STAMP): | $(BIN)/python
 	@$(BIN)/python tools/install_detectron2.py
 	@touch $@
 
-$(BIN)/python:
+$(DOCS_STAMP): | $(DOCS_VENV)/bin/python
+	@rm -f $(DOCS_VENV)/installed-*
+	@echo "Installing what builds the site…"
+	@$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq install \
+		--editable '.[docs]'
+	@touch $@
+
+%/bin/python:
 	@command -v $(PYTHON) > /dev/null || { \
 		echo "There is no '$(PYTHON)' on the PATH. Install Python 3.10 to 3.13, or name yours:" \
 			"make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
 		echo "Python 3.10 to 3.13 is needed, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 			"Name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "Creating $(VENV) with $$($(PYTHON) --version)…"
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@echo "Creating $* with $$($(PYTHON) --version)…"
+	@$(PYTHON) -m venv $* || { rm -rf $*; \
 		echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it is a package of its own:" \
 			"sudo apt install python3-venv" >&2; exit 1; }

@@ -106,6 +106,9 @@ def add_df2s2_config(cfg: CN) -> None:
     cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
     # Share of the training images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" shows.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
+    # How often SAMPLER_TRAIN "WeightedTrainingSampler" shows the images of a data set, such as
+    # [["my_faces", 3.0]]; those of others once.
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = []
     # Newest periodic checkpoints that are kept, 0 = all; model_best and model_final always are.
     cfg.SOLVER.CHECKPOINT_KEEP = 0
 

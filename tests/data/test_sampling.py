@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.config import get_cfg
 
+from df2s2_d2 import load_config
 from df2s2_d2.data.sampling import TrainingBatches, repeat_factors, sample_order
 
 
@@ -108,6 +109,14 @@ DATA_SETS = {"a": images([0], [0], [0], [0, 1]), "b": images([0], [0])}
 def test_samplers_of_detectron2_are_factors(cfg, name, expected):
     cfg.DATALOADER.SAMPLER_TRAIN = name
     assert repeat_factors(cfg, DATA_SETS, seed=0).tolist() == pytest.approx(expected)
+
+
+def test_factors_of_data_sets_can_be_given_as_overrides():
+    factors = ["DATASETS.TRAIN_REPEAT_FACTOR", "[['b', 3.0]]"]
+    cfg = load_config("", ["DATALOADER.SAMPLER_TRAIN", "WeightedTrainingSampler", *factors])
+    assert repeat_factors(cfg, DATA_SETS, seed=0).tolist() == [1, 1, 1, 1, 3, 3]
+    plain = load_config("", ["DATALOADER.SAMPLER_TRAIN", "WeightedTrainingSampler"])
+    assert repeat_factors(plain, DATA_SETS, seed=0).tolist() == [1] * 6
 
 
 def test_a_random_subset_is_a_function_of_the_seed(cfg):

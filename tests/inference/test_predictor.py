@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -380,16 +378,3 @@ def test_models_that_find_no_boxes_are_refused(checkpoint):
     expected = "MODEL.META_ARCHITECTURE is SemanticSegmentor: .* FaceDetector, RetinaNet, General"
     with pytest.raises(ValueError, match=expected):
         Predictor(checkpoint, overrides=["MODEL.META_ARCHITECTURE", "SemanticSegmentor"])
-
-
-def test_the_example_of_the_readme_runs(checkpoint, tmp_path, monkeypatch, capsys):
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    (code,) = (x for x in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Predictor" in x)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "output").mkdir()
-    shutil.copy(checkpoint, "output/model_best.pth")
-    Image.new("RGB", (60, 40), "grey").save("photo.jpg")
-    names = {"paths_or_frames": ["photo.jpg", np.zeros((30, 50, 3), np.uint8)]}
-    exec(compile(code, "README.md", "exec"), names)
-    assert capsys.readouterr().out.startswith("tensor(")
-    assert names["faces"].image_size == (30, 50)
