@@ -57,7 +57,7 @@ def test_models_are_equal(pair):
     assert trained[0] == trained[1]
     # Anchors, thresholds, matching, weights of losses, and options of every layer.
     found, wanted = plain_attributes(model), plain_attributes(expected)
-    assert len(wanted) > 100 and wanted["shot.anchor_generator.sizes"]
+    assert len(wanted) > 100 and wanted["head.anchor_generator.sizes"]
     assert found == wanted
 
 
