@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from df2s2_d2.config import load_config
 
 # Key of YAML -> where a LazyConfig has the same.
-_PLACES = {
+PLACES = {
     "OUTPUT_DIR": "train.output_dir",
     "SEED": "train.seed",
     "MODEL.DEVICE": "train.device",
@@ -48,7 +48,7 @@ _WITHOUT_EFFECT = {
 }
 
 # What messages call parts of a run that no setting is made of.
-_WORDS = _PLACES | {"SOLVER.BASE_LR": "optimizer.lr", "SOLVER.OPTIMIZER": "the optimizer"}
+_WORDS = PLACES | {"SOLVER.BASE_LR": "optimizer.lr", "SOLVER.OPTIMIZER": "the optimizer"}
 _ANY_KEY = re.compile(rf"\b({'|'.join(map(re.escape, sorted(_WORDS, key=len, reverse=True)))})\b")
 
 
@@ -62,7 +62,7 @@ def run_settings(lazy: DictConfig) -> CfgNode:
     """
     _check_known(lazy)
     cfg = load_config()
-    for key, place in _PLACES.items():
+    for key, place in PLACES.items():
         value = OmegaConf.select(lazy, place, default=None)
         if value is not None:
             _set(cfg, key, place, value)
@@ -98,7 +98,7 @@ def _translated(message: str) -> str:
 
 
 def _check_known(lazy: DictConfig) -> None:
-    known = {*_PLACES.values(), *_READ_ELSEWHERE}
+    known = {*PLACES.values(), *_READ_ELSEWHERE}
     for place, value in _leaves(lazy.train, "train"):
         if place in _WITHOUT_EFFECT:
             if value:

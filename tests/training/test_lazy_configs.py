@@ -16,7 +16,7 @@ from df2s2_d2.modeling.multi_scale import BoundedDetector
 from df2s2_d2.training import Trainer, protocol_of
 from df2s2_d2.training.lazy_parts import LazyParts
 from df2s2_d2.training.lazy_parts import protocol_of as lazy_protocol_of
-from df2s2_d2.training.lazy_settings import _PLACES, run_settings
+from df2s2_d2.training.lazy_settings import PLACES, run_settings
 from tests.training.lazy_runs import plain_attributes
 
 PAIRS = {
@@ -57,7 +57,7 @@ def test_models_are_equal(pair):
     assert trained[0] == trained[1]
     # Anchors, thresholds, matching, weights of losses, and options of every layer.
     found, wanted = plain_attributes(model), plain_attributes(expected)
-    assert len(wanted) > 100 and wanted["shot.anchor_generator.sizes"]
+    assert len(wanted) > 100 and wanted["head.anchor_generator.sizes"]
     assert found == wanted
 
 
@@ -95,9 +95,7 @@ def test_settings_of_the_run_are_equal(pair):
             config = config[part]
         return config
 
-    assert {key: value(settings, key) for key in _PLACES} == {
-        key: value(cfg, key) for key in _PLACES
-    }
+    assert {key: value(settings, key) for key in PLACES} == {key: value(cfg, key) for key in PLACES}
     assert lazy.dataloader.train.num_workers == cfg.DATALOADER.NUM_WORKERS
     assert lazy.dataloader.test.num_workers == cfg.DATALOADER.NUM_WORKERS
     for split in ("train", "test"):
