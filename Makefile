@@ -37,8 +37,9 @@ venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 mi
 demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn ones, (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
 
-test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some of them)
-	@$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+# A process for each core, up to four, since each may need 3 GB; the last -n of a command counts.
+test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some, "-n 0" in one process)
+	@$(BIN)/python -m pytest tests -n logical --maxprocesses 4 $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+
+# Tests that run side by side have a core each. Libraries read this once, when they are loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -64,3 +69,13 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     return saved
+
+
+def pytest_sessionfinish() -> None:
+    """Forget the tensors that data loading workers have sent while torch can still let go of them.
+
+    torch keeps a reference to each, and the interpreter takes torch apart first.
+    """
+    reductions = sys.modules.get("torch.multiprocessing.reductions")
+    if reductions is not None:
+        reductions.shared_cache.clear()

@@ -155,7 +155,7 @@ def _srun_place(environ: Mapping[str, str]) -> ProcessPlace:
     if sum(per_machine) != world_size:
         raise ValueError(
             f"SLURM_STEP_NUM_TASKS is {world_size}, but the tasks of all machines, {tasks}, are "
-            f"{sum(per_machine)}: start train_net.py by srun itself, without variables of another "
+            f"{sum(per_machine)}: start the training by srun itself, without variables of another "
             "step"
         )
     if len(set(per_machine)) > 1:
