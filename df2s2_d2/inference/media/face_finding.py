@@ -70,7 +70,7 @@ class FaceFinding:
         self._search = FrameSearch(
             predict,
             batch_size=batch_size,
-            report=lambda error: self.failures.append(str(error)),
+            report=lambda _, error: self.failures.append(str(error)),
         )
         self._results = results
         self._pictures = pictures

@@ -32,7 +32,7 @@ class FrameSearch(Generic[Found]):
     Args:
         predict: gives what is found in each of several RGB images.
         batch_size: most frames that the network gets at once.
-        report: is told what goes wrong; of videos, also from other threads.
+        report: is told what goes wrong, and with which file; of videos, also from other threads.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class FrameSearch(Generic[Found]):
         predict: Callable[[list[np.ndarray]], list[Found]],
         *,
         batch_size: int,
-        report: Callable[[Exception], None],
+        report: Callable[[Source, Exception], None],
     ):
         self._predict_images = predict
         self._batch_size = batch_size
@@ -61,7 +61,7 @@ class FrameSearch(Generic[Found]):
 
     def in_video(self, video: Video) -> Iterator[tuple[Frame, Found | None]]:
         """What is found in each frame of a video; None if the detector failed."""
-        frames = video.frames(lambda message: self._report(OSError(message)))
+        frames = video.frames(lambda message: self._report(video.source, OSError(message)))
         frames = iterate_ahead(frames, ahead=self.frames_ahead(video))
         # What a camera sees is shown at once.
         together = self._batch_size if video.source.camera is None else 1
@@ -74,11 +74,11 @@ class FrameSearch(Generic[Found]):
             return 0
         return min(self._batch_size, MOST_BYTES // max(1, video.frame_bytes))
 
-    def _sound(self, read: Iterable[Frame | OSError]) -> Iterator[Frame]:
+    def _sound(self, read: Iterable[tuple[Source, Frame | OSError]]) -> Iterator[Frame]:
         """The frames that could be read; the others are reported in their order."""
-        for frame in read:
+        for source, frame in read:
             if isinstance(frame, OSError):
-                self._report(frame)
+                self._report(source, frame)
             else:
                 yield frame
 
@@ -102,12 +102,12 @@ class FrameSearch(Generic[Found]):
                 return [found for frame in frames for found in self._predict([frame])]
             failure = RuntimeError(f"{frames[0]}: the detector failed ({one_line(error)})")
             failure.__cause__ = error
-            self._report(failure)
+            self._report(frames[0].source, failure)
             return [None]
 
 
-def _read(source: Source) -> Frame | OSError:
+def _read(source: Source) -> tuple[Source, Frame | OSError]:
     try:
-        return read_frame(source)
+        return source, read_frame(source)
     except OSError as error:
-        return error
+        return source, error

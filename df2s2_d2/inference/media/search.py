@@ -103,7 +103,7 @@ class _Report:
         self.strict = strict
         self.failures: list[str] = []
 
-    def __call__(self, error: Exception) -> None:
+    def __call__(self, source: Source, error: Exception) -> None:
         if self.strict:
             raise error
         self.failures.append(str(error))
@@ -128,7 +128,7 @@ def _look_through(
             if report.strict:
                 raise
             names_it = isinstance(error, OSError)
-            report(error if names_it else OSError(f"{source.path}: {one_line(error)}"))
+            report(source, error if names_it else OSError(f"{source.path}: {one_line(error)}"))
 
 
 def _results(
@@ -143,7 +143,7 @@ def _results(
         try:
             faces = as_faces(detections)
         except ValueError as error:
-            report(ValueError(f"{frame}: {error}"))
+            report(frame.source, ValueError(f"{frame}: {error}"))
             continue
         path, index, time = frame.source.path, frame.index, frame.time
         yield SearchResult(path, index, time, frame.image, detections, faces)
