@@ -141,6 +141,12 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 0.0
     # Whether a training image that cannot be decoded is passed over and counted, not an error.
     cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
+    # With SAMPLER_TRAIN "WeightedTrainingSampler", how often an epoch shows the images of a data
+    # set, as pairs such as ["wider_face_train", 0.5]; detectron2 reads it, but lacks it.
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = []
+    # That times this one for images of an event, the folder that their image_id begins with, as
+    # pairs such as ["0--Parade", 2.0].
+    cfg.DATASETS.TRAIN_EVENT_FACTOR = []
     # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
     cfg.DATASETS.INVALID_FACES = "ignore"
 
@@ -282,6 +288,8 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
 def _add_solver_config(cfg: CN) -> None:
     # "SGD", or "AdamW", of which SOLVER.MOMENTUM is the first beta.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # Factor on the learning rate of the bottom-up network, which starts from weights of its own.
+    cfg.SOLVER.BOTTOM_UP_LR_FACTOR = 1.0
     # With SOLVER.AMP.ENABLED: "float16" (losses are scaled), "bfloat16", or "" = float16 on GPUs
     # and bfloat16 on processors that are faster in it than in float32.
     cfg.SOLVER.AMP.PRECISION = ""
