@@ -127,6 +127,8 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.RANDOM_WINDOW.FACE_PROBABILITY = 0.5
     # Range of the factor on the height / width of all faces in it: 1 keeps their shape.
     cfg.INPUT.RANDOM_WINDOW.SQUEEZE = [1.0, 1.0]
+    # Share of the training images that are mosaics: four images at half of RESIZE_SQUARE_TRAIN.
+    cfg.INPUT.MOSAIC = CN({"PROBABILITY": 0.0})
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Whether training images that are shrunk are decoded at 1/2, 1/4 or 1/8 of their size, if JPEG.
@@ -139,6 +141,8 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.MIN_FACE_SIZE = 1.0
     # Neither are faces of which a side shows less than this many pixels of the original image.
     cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 0.0
+    # What both are instead: "drop" = background, "ignore" = regions as INVALID_FACES makes them.
+    cfg.INPUT.SMALL_FACES = "drop"
     # Whether a training image that cannot be decoded is passed over and counted, not an error.
     cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
     # With SAMPLER_TRAIN "WeightedTrainingSampler", how often an epoch shows the images of a data

@@ -14,8 +14,10 @@ from detectron2.data import DatasetFromList, get_detection_dataset_dicts
 from detectron2.data.build import trivial_batch_collator
 from detectron2.data.detection_utils import check_metadata_consistency
 from detectron2.utils import comm
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from df2s2_d2.data.mosaic import Mosaic
 from df2s2_d2.data.sampling import Sample, TrainingBatches, repeat_factors
 from df2s2_d2.data.seeding import seed_random, seeded_random
 
@@ -34,14 +36,25 @@ class MappedSamples(Dataset):
     place alone: not on the process that runs it, nor on what was loaded before.
     """
 
-    def __init__(self, images: Sequence[dict[str, Any]], mapper: Mapper) -> None:
+    def __init__(
+        self,
+        images: Sequence[dict[str, Any]],
+        mapper: Mapper,
+        factors: Tensor,
+        mosaic: Mosaic | None = None,
+    ) -> None:
         """
         Args:
             images: in detectron2's standard format.
             mapper: makes of one what the model reads, or None: then a random other one is taken.
+            factors: (N,) how often images are shown; further ones are drawn in proportion.
+            mosaic: which samples are mosaics of four images, None = none.
         """
         self._images = images
         self._mapper = mapper
+        shares = factors.double().cumsum(dim=0).numpy()
+        self._cumulative_shares = shares / shares[-1]
+        self._mosaic = mosaic
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         index, *purpose = sample
@@ -53,15 +66,24 @@ class MappedSamples(Dataset):
         return self._map(index)
 
     def _map(self, index: int) -> dict[str, Any]:
+        if self._mosaic is None or not self._mosaic.is_next():
+            return self._map_usable(index, self._mapper)
+        indices = [index, *(self._draw_index() for _ in range(3))]
+        return self._mosaic.join([self._map_usable(i, self._mosaic.mapper) for i in indices])
+
+    def _draw_index(self) -> int:
+        return int(np.searchsorted(self._cumulative_shares, np.random.uniform(), side="right"))
+
+    def _map_usable(self, index: int, mapper: Mapper) -> dict[str, Any]:
         for _ in range(_MAX_PASSED_OVER):
-            mapped = self._mapper(self._images[index])
+            mapped = mapper(self._images[index])
             if mapped is not None:
                 return mapped
-            index = np.random.randint(len(self._images))
+            index = self._draw_index()
         raise ValueError(f"{_MAX_PASSED_OVER} training images in a row cannot be used")
 
 
-def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
+def build_train_loader(cfg: CfgNode, mapper: Mapper, mosaic: Mosaic | None = None) -> DataLoader:
     """Build the endless loader of this process's share of the training batches.
 
     With SEED < 0 the seed is random, the same in all processes. To go on with a run, change
@@ -70,7 +92,7 @@ def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
 
     Args:
         cfg: the keys that detectron2's loader reads.
-        mapper: see :class:`MappedSamples`.
+        mapper, mosaic: see :class:`MappedSamples`.
 
     Raises:
         ValueError: naming the key of ``cfg`` that is wrong.
@@ -86,8 +108,9 @@ def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
         check_metadata_consistency("thing_classes", names)
     images = [image for data_set in data_sets.values() for image in data_set]
     seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
+    factors = repeat_factors(cfg, data_sets, seed)
     batches = TrainingBatches(
-        repeat_factors(cfg, data_sets, seed),
+        factors,
         batch_size=cfg.SOLVER.IMS_PER_BATCH,
         seed=seed,
         groups=_orientations(images) if cfg.DATALOADER.ASPECT_RATIO_GROUPING else None,
@@ -95,7 +118,7 @@ def build_train_loader(cfg: CfgNode, mapper: Mapper) -> DataLoader:
         world_size=comm.get_world_size(),
     )
     return DataLoader(
-        MappedSamples(DatasetFromList(images, copy=False), mapper),
+        MappedSamples(DatasetFromList(images, copy=False), mapper, factors, mosaic),
         batch_sampler=batches,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=trivial_batch_collator,
