@@ -106,9 +106,6 @@ def add_df2s2_config(cfg: CN) -> None:
     cfg.TEST.BEST_METRIC = "wider_face/AP_hard"
     # Share of the training images that SAMPLER_TRAIN "RandomSubsetTrainingSampler" shows.
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
-    # How often SAMPLER_TRAIN "WeightedTrainingSampler" shows the images of a data set, such as
-    # [["my_faces", 3.0]]; those of others once.
-    cfg.DATASETS.TRAIN_REPEAT_FACTOR = []
     # Newest periodic checkpoints that are kept, 0 = all; model_best and model_final always are.
     cfg.SOLVER.CHECKPOINT_KEEP = 0
 
@@ -132,6 +129,8 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.RANDOM_WINDOW.FACE_PROBABILITY = 0.5
     # Range of the factor on the height / width of all faces in it: 1 keeps their shape.
     cfg.INPUT.RANDOM_WINDOW.SQUEEZE = [1.0, 1.0]
+    # Share of the training images that are mosaics: four images at half of RESIZE_SQUARE_TRAIN.
+    cfg.INPUT.MOSAIC = CN({"PROBABILITY": 0.0})
     # Side in pixels to which training images are resized, square; 0 = by INPUT.MIN_SIZE_TRAIN.
     cfg.INPUT.RESIZE_SQUARE_TRAIN = 0
     # Whether training images that are shrunk are decoded at 1/2, 1/4 or 1/8 of their size, if JPEG.
@@ -144,8 +143,16 @@ def _add_input_config(cfg: CN) -> None:
     cfg.INPUT.MIN_FACE_SIZE = 1.0
     # Neither are faces of which a side shows less than this many pixels of the original image.
     cfg.INPUT.MIN_ORIGINAL_FACE_SIZE = 0.0
+    # What both are instead: "drop" = background, "ignore" = regions as INVALID_FACES makes them.
+    cfg.INPUT.SMALL_FACES = "drop"
     # Whether a training image that cannot be decoded is passed over and counted, not an error.
     cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
+    # With SAMPLER_TRAIN "WeightedTrainingSampler", how often an epoch shows the images of a data
+    # set, as pairs such as ["wider_face_train", 0.5]; those of others once.
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = []
+    # That times this one for images of an event, the folder that their image_id begins with, as
+    # pairs such as ["0--Parade", 2.0].
+    cfg.DATASETS.TRAIN_EVENT_FACTOR = []
     # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
     cfg.DATASETS.INVALID_FACES = "ignore"
 
@@ -291,6 +298,8 @@ def _shot_config(in_features: list[str], scale: float) -> CN:
 def _add_solver_config(cfg: CN) -> None:
     # "SGD", or "AdamW", of which SOLVER.MOMENTUM is the first beta.
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # Factor on the learning rate of the bottom-up network, which starts from weights of its own.
+    cfg.SOLVER.BOTTOM_UP_LR_FACTOR = 1.0
     # With SOLVER.AMP.ENABLED: "float16" (losses are scaled), "bfloat16", or "" = float16 on GPUs
     # and bfloat16 on processors that are faster in it than in float32.
     cfg.SOLVER.AMP.PRECISION = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,9 @@ from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 from tqdm import tqdm
 
-from df2s2_d2.data import FaceDatasetMapper
+from df2s2_d2.data import FaceDatasetMapper, build_mosaic
 from df2s2_d2.data.augmentation import SquareWindowTransform
+from df2s2_d2.data.mosaic import quarter_shifts
 from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.targets import POSITIVE, AnchorMatcher
 
@@ -123,18 +124,33 @@ def _range_name(low: float, high: float) -> str:
 
 
 def augment(
-    cfg: CfgNode, records: Iterable[dict[str, Any]]
+    cfg: CfgNode, records: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
     """Faces (M, 4) and size (height, width) of each image as training on ``cfg`` would see it."""
     cfg = cfg.clone()
     cfg.INPUT.PHOTOMETRIC_DISTORTION = False  # It moves no box.
-    mapper = FaceDatasetMapper(cfg, is_train=True)
+    mapper, mosaic = FaceDatasetMapper(cfg, is_train=True), build_mosaic(cfg)
     for record in records:
-        image_size = (record["height"], record["width"])
-        faces, regions = mapper.split(record["annotations"], image_size)
-        inputs = BoxesOnly(image_size, faces)
-        faces, _ = mapper.augment(inputs, regions)
-        yield faces, inputs.image_size
+        if mosaic is None or not mosaic.is_next():
+            yield _augment_boxes(mapper, record)
+            continue
+        others = [records[index] for index in np.random.randint(len(records), size=3)]
+        quarters = [_augment_boxes(mosaic.mapper, quarter) for quarter in (record, *others)]
+        height, width = quarters[0][1]
+        image_size = (2 * height, 2 * width)
+        shifts = quarter_shifts(image_size)
+        boxes = [faces + shift for (faces, _), shift in zip(quarters, shifts, strict=True)]
+        yield np.concatenate(boxes), image_size
+
+
+def _augment_boxes(
+    mapper: FaceDatasetMapper, record: dict[str, Any]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    image_size = (record["height"], record["width"])
+    faces, regions = mapper.split(record["annotations"], image_size)
+    inputs = BoxesOnly(image_size, faces)
+    faces, _ = mapper.augment(inputs, regions)
+    return faces, inputs.image_size
 
 
 def build_anchors(cfg: CfgNode, key: str = "SHOT") -> tuple[GridAnchorGenerator, AnchorMatcher]:
@@ -204,7 +220,8 @@ def analyze(cfg: CfgNode, records: list[dict[str, Any]], seed: int = 0) -> Ancho
     """
     np.random.seed(seed)
     generator, matcher = build_anchors(cfg)
-    images = list(augment(cfg, tqdm(records, desc="Augmenting", unit="image", disable=None)))
+    augmented, total = augment(cfg, records), len(records)
+    images = list(tqdm(augmented, "Augmenting", total, unit="image", disable=None))
     boxes = np.concatenate([faces for faces, _ in images])
     if len(boxes) == 0:
         raise NoFaceLeftError(

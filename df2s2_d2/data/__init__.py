@@ -7,6 +7,7 @@ from df2s2_d2.data.augmentation import (
 )
 from df2s2_d2.data.dataset_mapper import FaceDatasetMapper
 from df2s2_d2.data.datasets import register_fddb, register_wider_face
+from df2s2_d2.data.mosaic import build_mosaic
 from df2s2_d2.data.train_loader import build_train_loader
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PhotometricDistortion",
     "RandomSquareCrop",
     "build_augmentations",
+    "build_mosaic",
     "build_train_loader",
     "register_fddb",
     "register_wider_face",

@@ -30,13 +30,14 @@ logger = logging.getLogger(__name__)
 
 _IMAGE_FORMATS = ("BGR", "RGB")
 _INVALID_FACES = ("ignore", "face", "drop")
+_SMALL_FACES = ("ignore", "drop")
 
 
 class FaceDatasetMapper:
     """Read an image, augment it together with its boxes, and make tensors of both.
 
     After the augmentations a face is kept if its centre is inside the image; it is clipped, and
-    dropped if a side is then shorter than ``min_face_size`` or shows less than
+    not trained on if a side is then shorter than ``min_face_size`` or shows less than
     ``min_original_face_size`` pixels of the image as it was before. So boxes are never degenerate,
     which matching relies on. A face whose centre was cropped away is background, as in FAN.
     Regions to be ignored are clipped and kept as far as they show.
@@ -56,6 +57,7 @@ class FaceDatasetMapper:
         invalid_faces: str,
         min_face_size: float,
         min_original_face_size: float = 0.0,
+        small_faces: str = "drop",
         reduced_decoding: bool = True,
         skip_broken_images: bool = False,
     ) -> None:
@@ -68,6 +70,8 @@ class FaceDatasetMapper:
                 the loss, "face", or "drop" = background.
             min_face_size: pixels of the augmented image.
             min_original_face_size: pixels of the image that was read.
+            small_faces: what faces below these two sizes are: "ignore" = regions that stay out of
+                the loss, as far as they show, or "drop" = background.
             reduced_decoding: whether training images may be decoded at a reduced size, see
                 :class:`~df2s2_d2.data.image_file.ImageFile`.
             skip_broken_images: whether a training image that cannot be decoded gives None, for
@@ -75,7 +79,7 @@ class FaceDatasetMapper:
                 it, see :class:`~df2s2_d2.data.broken_images.BrokenImageCount`.
 
         Raises:
-            ValueError: if ``image_format`` or ``invalid_faces`` is none of these.
+            ValueError: if ``image_format``, ``invalid_faces`` or ``small_faces`` is none of these.
         """
         if image_format not in _IMAGE_FORMATS:
             raise ValueError(f"INPUT.FORMAT: expected BGR or RGB; found {image_format!r}.")
@@ -84,12 +88,18 @@ class FaceDatasetMapper:
                 f"DATASETS.INVALID_FACES: expected one of {', '.join(_INVALID_FACES)}; "
                 f"found {invalid_faces!r}."
             )
+        if small_faces not in _SMALL_FACES:
+            raise ValueError(
+                f"INPUT.SMALL_FACES: expected one of {', '.join(_SMALL_FACES)}; "
+                f"found {small_faces!r}."
+            )
         self.is_train = is_train
         self.augmentations = DeferredAugmentations(augmentations)
         self.image_format = image_format
         self.invalid_faces = invalid_faces
         self.min_face_size = min_face_size
         self.min_original_face_size = min_original_face_size
+        self.small_faces = small_faces
         self.reduced_decoding = reduced_decoding
         self.skip_broken_images = skip_broken_images
         self._passed_over = PassedOver()
@@ -106,6 +116,7 @@ class FaceDatasetMapper:
             "invalid_faces": cfg.DATASETS.INVALID_FACES,
             "min_face_size": cfg.INPUT.MIN_FACE_SIZE,
             "min_original_face_size": cfg.INPUT.MIN_ORIGINAL_FACE_SIZE,
+            "small_faces": cfg.INPUT.SMALL_FACES,
             "reduced_decoding": cfg.INPUT.REDUCED_DECODING,
             "skip_broken_images": cfg.DATALOADER.SKIP_BROKEN_IMAGES,
         }
@@ -219,12 +230,16 @@ class FaceDatasetMapper:
         originals = inputs.boxes
         transforms = self.augmentations(inputs)
         image_size = inputs.image.shape[:2]
-        faces = self._keep_faces(originals, inputs.boxes, image_size)
-        return faces, _clip(transforms.apply_box(regions), image_size)
+        faces, small_faces = self._split_by_size(originals, inputs.boxes, image_size)
+        regions = _clip(transforms.apply_box(regions), image_size)
+        if self.small_faces == "ignore":
+            regions = np.concatenate([regions, small_faces])
+        return faces, regions
 
-    def _keep_faces(
+    def _split_by_size(
         self, originals: np.ndarray, boxes: np.ndarray, image_size: tuple[int, int]
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Clipped faces whose centre is in the image: those to be trained on, and smaller ones."""
         height, width = image_size
         window = np.array([[0, 0, width, height]])
         shown = sizes_inside(boxes, window)[0]
@@ -232,8 +247,12 @@ class FaceDatasetMapper:
         large_enough = (
             shown * _sizes(originals) >= self.min_original_face_size * _sizes(boxes)
         ) & (shown >= self.min_face_size)
-        kept = centres_inside(boxes, window)[0] & large_enough.all(axis=1)
-        return _clip(boxes[kept], image_size)
+        large_enough = large_enough.all(axis=1)
+        kept = centres_inside(boxes, window)[0]
+        return (
+            _clip(boxes[kept & large_enough], image_size),
+            _clip(boxes[kept & ~large_enough], image_size),
+        )
 
 
 def _sizes(boxes: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -101,7 +102,8 @@ def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], see
     """How often an epoch shows each image, by DATALOADER.SAMPLER_TRAIN.
 
     Args:
-        cfg: whose keys of DATALOADER, and DATASETS.TRAIN_REPEAT_FACTOR, are read.
+        cfg: whose keys of DATALOADER, DATASETS.TRAIN_REPEAT_FACTOR and
+            DATASETS.TRAIN_EVENT_FACTOR are read.
         data_sets: name -> images in detectron2's standard format.
         seed: chooses the images of a random subset.
 
@@ -109,7 +111,7 @@ def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], see
         (N,) float32, for the images of all data sets in their order.
 
     Raises:
-        ValueError: if there is no such sampler, or no such data set.
+        ValueError: if there is no such sampler, data set or event, or a factor is below 0.
     """
     counts = [len(images) for images in data_sets.values()]
     name = cfg.DATALOADER.SAMPLER_TRAIN
@@ -122,14 +124,15 @@ def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], see
     if name == "RepeatFactorTrainingSampler":
         return _category_factors(cfg, [image for images in data_sets.values() for image in images])
     if name in ("WeightedTrainingSampler", "WeightedCategoryTrainingSampler"):
-        given = dict(cfg.DATASETS.TRAIN_REPEAT_FACTOR)
+        given = _named_factors(cfg.DATASETS.TRAIN_REPEAT_FACTOR, "DATASETS.TRAIN_REPEAT_FACTOR")
         if given.keys() - data_sets.keys():
             raise ValueError(
                 f"DATASETS.TRAIN_REPEAT_FACTOR names {min(given.keys() - data_sets.keys())!r}, "
                 f"which DATASETS.TRAIN does not: it has {', '.join(data_sets)}"
             )
-        weights = torch.tensor([float(given.get(name, 1)) for name in data_sets])
+        weights = torch.tensor([given.get(name, 1.0) for name in data_sets])
         factors = weights.repeat_interleave(torch.tensor(counts))
+        factors *= _event_factors(cfg, [image for images in data_sets.values() for image in images])
         if name == "WeightedTrainingSampler":
             return factors
         factors *= torch.cat([_category_factors(cfg, images) for images in data_sets.values()])
@@ -139,6 +142,34 @@ def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], see
         "RandomSubsetTrainingSampler, RepeatFactorTrainingSampler, WeightedTrainingSampler or "
         "WeightedCategoryTrainingSampler"
     )
+
+
+def _named_factors(pairs: Sequence[Sequence[Any]], key: str) -> dict[str, float]:
+    try:
+        factors = {str(name): float(factor) for name, factor in pairs}
+    except (TypeError, ValueError):
+        raise ValueError(
+            f'{key} must be pairs of a name and a factor, such as [["a", 2.0]]; found {pairs}'
+        ) from None
+    for name, factor in factors.items():
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"{key} gives {name!r} the factor {factor:g}: it must be 0 or more")
+    return factors
+
+
+def _event_factors(cfg: CfgNode, images: list[dict[str, Any]]) -> Tensor:
+    given = _named_factors(cfg.DATASETS.TRAIN_EVENT_FACTOR, "DATASETS.TRAIN_EVENT_FACTOR")
+    if not given:
+        return torch.ones(len(images))
+    events = [str(image.get("image_id", "")).partition("/")[0] for image in images]
+    known = set(events)
+    for event in given:
+        if event not in known:
+            raise ValueError(
+                f"DATASETS.TRAIN_EVENT_FACTOR names {event!r}, of which DATASETS.TRAIN has no "
+                f"image: it has {', '.join(sorted(known)[:20])}"
+            )
+    return torch.tensor([given.get(event, 1.0) for event in events])
 
 
 def _category_factors(cfg: CfgNode, images: list[dict[str, Any]]) -> Tensor:

@@ -17,6 +17,7 @@ from detectron2.utils import comm
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from df2s2_d2.data.mosaic import Mosaic
 from df2s2_d2.data.sampling import Sample, TrainingBatches, repeat_factors
 from df2s2_d2.data.seeding import seed_random, seeded_random
 
@@ -35,14 +36,25 @@ class MappedSamples(Dataset):
     place alone: not on the process that runs it, nor on what was loaded before.
     """
 
-    def __init__(self, images: Sequence[dict[str, Any]], mapper: Mapper) -> None:
+    def __init__(
+        self,
+        images: Sequence[dict[str, Any]],
+        mapper: Mapper,
+        factors: Tensor,
+        mosaic: Mosaic | None = None,
+    ) -> None:
         """
         Args:
             images: in detectron2's standard format.
             mapper: makes of one what the model reads, or None: then a random other one is taken.
+            factors: (N,) how often images are shown; further ones are drawn in proportion.
+            mosaic: which samples are mosaics of four images, None = none.
         """
         self._images = images
         self._mapper = mapper
+        shares = factors.double().cumsum(dim=0).numpy()
+        self._cumulative_shares = shares / shares[-1]
+        self._mosaic = mosaic
 
     def __getitem__(self, sample: Sample) -> dict[str, Any]:
         index, *purpose = sample
@@ -54,15 +66,26 @@ class MappedSamples(Dataset):
         return self._map(index)
 
     def _map(self, index: int) -> dict[str, Any]:
+        if self._mosaic is None or not self._mosaic.is_next():
+            return self._map_usable(index, self._mapper)
+        indices = [index, *(self._draw_index() for _ in range(3))]
+        return self._mosaic.join([self._map_usable(i, self._mosaic.mapper) for i in indices])
+
+    def _draw_index(self) -> int:
+        return int(np.searchsorted(self._cumulative_shares, np.random.uniform(), side="right"))
+
+    def _map_usable(self, index: int, mapper: Mapper) -> dict[str, Any]:
         for _ in range(_MAX_PASSED_OVER):
-            mapped = self._mapper(self._images[index])
+            mapped = mapper(self._images[index])
             if mapped is not None:
                 return mapped
-            index = np.random.randint(len(self._images))
+            index = self._draw_index()
         raise ValueError(f"{_MAX_PASSED_OVER} training images in a row cannot be used")
 
 
-def _loader_from_config(cfg: CfgNode, mapper: Mapper) -> dict[str, Any]:
+def _loader_from_config(
+    cfg: CfgNode, mapper: Mapper, mosaic: Mosaic | None = None
+) -> dict[str, Any]:
     """Arguments of :func:`build_train_loader` from the keys that detectron2's loader reads.
 
     Raises:
@@ -81,6 +104,7 @@ def _loader_from_config(cfg: CfgNode, mapper: Mapper) -> dict[str, Any]:
     return {
         "dataset": [image for data_set in data_sets.values() for image in data_set],
         "mapper": mapper,
+        "mosaic": mosaic,
         "total_batch_size": cfg.SOLVER.IMS_PER_BATCH,
         "num_workers": cfg.DATALOADER.NUM_WORKERS,
         "aspect_ratio_grouping": cfg.DATALOADER.ASPECT_RATIO_GROUPING,
@@ -94,6 +118,7 @@ def build_train_loader(
     dataset: Sequence[dict[str, Any]],
     *,
     mapper: Mapper,
+    mosaic: Mosaic | None = None,
     total_batch_size: int,
     num_workers: int = 0,
     aspect_ratio_grouping: bool = False,
@@ -102,13 +127,13 @@ def build_train_loader(
 ) -> DataLoader:
     """Build the endless loader of this process's share of the training batches.
 
-    To be called with these arguments, or as ``build_train_loader(cfg, mapper)``. To go on with a
-    run, change ``seed`` and ``first_batch`` of the loader's ``batch_sampler``, a
+    To be called with these arguments, or as ``build_train_loader(cfg, mapper, mosaic)``. To go on
+    with a run, change ``seed`` and ``first_batch`` of the loader's ``batch_sampler``, a
     :class:`TrainingBatches`, before the first batch is drawn.
 
     Args:
         dataset: images in detectron2's standard format.
-        mapper: see :class:`MappedSamples`.
+        mapper, mosaic: see :class:`MappedSamples`.
         total_batch_size: images of all processes together.
         num_workers: processes that load images for this one; 0 = it loads them itself.
         aspect_ratio_grouping: whether tall and wide images come in batches of their own.
@@ -118,8 +143,10 @@ def build_train_loader(
     Raises:
         ValueError: if the processes cannot have equal shares, or there is no image to be shown.
     """
+    if factors is None:
+        factors = torch.ones(len(dataset))
     batches = TrainingBatches(
-        torch.ones(len(dataset)) if factors is None else factors,
+        factors,
         batch_size=total_batch_size,
         seed=seed if seed >= 0 else comm.shared_random_seed(),
         groups=_orientations(dataset) if aspect_ratio_grouping else None,
@@ -127,7 +154,7 @@ def build_train_loader(
         world_size=comm.get_world_size(),
     )
     return DataLoader(
-        MappedSamples(DatasetFromList(dataset, copy=False), mapper),
+        MappedSamples(DatasetFromList(dataset, copy=False), mapper, factors, mosaic),
         batch_sampler=batches,
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,

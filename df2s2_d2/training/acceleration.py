@@ -7,8 +7,9 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from df2s2_d2.modeling import FaceDetector
+from df2s2_d2.training.depthwise import use_float32_gradients
 from df2s2_d2.training.frozen_norms import fold_frozen_norms
-from df2s2_d2.training.precision import check_precision
+from df2s2_d2.training.precision import check_precision, mixed_precision
 from df2s2_d2.training.recomputation import recompute_activations
 from df2s2_d2.training.weight_average import check_decay
 
@@ -54,9 +55,11 @@ def accelerate(model: nn.Module, cfg: CfgNode) -> None:
     Args:
         model: a detector; changed in place, with all names and values of its weights kept; not to
             be copied afterwards.
-        cfg: of which SOLVER.ACTIVATION_CHECKPOINTING and SOLVER.COMPILE are read.
+        cfg: of which MODEL.DEVICE and the keys below SOLVER are read.
     """
     fold_frozen_norms(model)
+    if cfg.MODEL.DEVICE == "cpu" and mixed_precision(cfg) is torch.bfloat16:
+        use_float32_gradients(model)
     if cfg.SOLVER.ACTIVATION_CHECKPOINTING:
         recompute_activations(model)
     if cfg.SOLVER.COMPILE:

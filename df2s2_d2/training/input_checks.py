@@ -9,7 +9,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from torch import nn
 
-from df2s2_d2.data import FaceDatasetMapper
+from df2s2_d2.data import FaceDatasetMapper, build_mosaic
 from df2s2_d2.inference.trained_weights import load_trained, without_training_parts
 from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.training.acceleration import check_switches
@@ -70,6 +70,8 @@ def _check_mappers(cfg: CfgNode, for_training: bool) -> None:
     try:
         for is_train in (False, True) if for_training else (False,):
             FaceDatasetMapper(cfg, is_train=is_train)
+        if for_training:
+            build_mosaic(cfg)
     except (AssertionError, TypeError) as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from df2s2_d2.config_checks import check_names
 
+# What the names of its parameters begin with.
+_BOTTOM_UP = "backbone.bottom_up."
+
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer that SOLVER.OPTIMIZER names.
@@ -76,13 +79,14 @@ OPTIMIZERS = {"SGD": build_sgd, "AdamW": build_adamw}
 
 
 def _parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict]:
-    solver = cfg.SOLVER
+    solver, factor = cfg.SOLVER, cfg.SOLVER.BOTTOM_UP_LR_FACTOR
     return get_default_optimizer_params(
         model,
         base_lr=solver.BASE_LR,
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        lr_factor_func=lambda name: factor if name.startswith(_BOTTOM_UP) else 1.0,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer
 from detectron2.solver import build_lr_scheduler
@@ -32,6 +34,11 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
         ValueError: naming the key and what is wrong with it.
     """
     solver = cfg.SOLVER
+    if not 0 <= solver.BOTTOM_UP_LR_FACTOR < math.inf:
+        raise ValueError(
+            "SOLVER.BOTTOM_UP_LR_FACTOR: expected a factor of at least 0; "
+            f"found {solver.BOTTOM_UP_LR_FACTOR}"
+        )
     values = {
         "SOLVER.LR_SCHEDULER_NAME": (solver.LR_SCHEDULER_NAME, _SCHEDULES),
         "SOLVER.WARMUP_METHOD": (solver.WARMUP_METHOD, ("constant", "linear")),

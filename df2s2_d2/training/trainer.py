@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from df2s2_d2.config_checks import check_keys_added
-from df2s2_d2.data import FaceDatasetMapper, build_train_loader
+from df2s2_d2.data import FaceDatasetMapper, build_mosaic, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
 from df2s2_d2.inference.trained_weights import AVERAGE_KEY
@@ -174,7 +174,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> DataLoader:
-        return build_train_loader(cfg, FaceDatasetMapper(cfg, is_train=True))
+        return build_train_loader(cfg, FaceDatasetMapper(cfg, is_train=True), build_mosaic(cfg))
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str):

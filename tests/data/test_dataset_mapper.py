@@ -126,6 +126,26 @@ def test_min_face_size_counts_pixels_after_the_transforms(record):
     assert boxes_of(make_mapper([halve], min_face_size=5.1)(record)) == []
 
 
+def test_small_faces_are_background_or_left_out(record):
+    record["annotations"] += [
+        annotation([30, 10, 34, 30]),  # too narrow
+        annotation([-6, 20, 8, 30]),  # shows 8 pixels of its width, 4 after the resize
+    ]
+    halve = T.ResizeTransform(HEIGHT, WIDTH, HEIGHT // 2, WIDTH // 2)
+    dropped = make_mapper([halve], min_face_size=4.5)(record)
+    ignored = make_mapper([halve], min_face_size=4.5, small_faces="ignore")(record)
+    assert boxes_of(dropped) == boxes_of(ignored) == [[5, 5, 10, 11], [20, 2.5, 25, 7.5]]
+    regions = [[0, 0, 15, 15], [25, 15, 30, 20]]
+    assert dropped["ignore_regions"].tolist() == regions
+    assert ignored["ignore_regions"].tolist() == [*regions, [15, 5, 17, 15], [0, 10, 4, 15]]
+    assert ignored["ignore_regions"].dtype == torch.float32
+
+
+def test_unknown_kind_of_small_faces_is_told_by_key():
+    with pytest.raises(ValueError, match="INPUT.SMALL_FACES.*'face'"):
+        make_mapper(small_faces="face")
+
+
 def test_min_original_face_size_counts_shown_pixels_before_the_resize(record):
     record["annotations"] = [
         annotation([20, 10, 28, 18]),  # 8 × 8

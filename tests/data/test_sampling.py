@@ -7,9 +7,8 @@ from itertools import islice
 
 import pytest
 import torch
-from detectron2.config import get_cfg
 
-from df2s2_d2 import load_config
+from df2s2_d2.config import load_config
 from df2s2_d2.data.sampling import TrainingBatches, repeat_factors, sample_order
 
 
@@ -86,7 +85,7 @@ def images(*categories):
 
 @pytest.fixture
 def cfg():
-    cfg = get_cfg()
+    cfg = load_config()
     cfg.DATALOADER.REPEAT_THRESHOLD = 0.5
     cfg.DATASETS.TRAIN_REPEAT_FACTOR = [("b", 3.0)]
     return cfg
@@ -126,6 +125,28 @@ def test_a_random_subset_is_a_function_of_the_seed(cfg):
     assert all(sorted(subset) == [0, 0, 0, 1, 1, 1] for subset in subsets)
     assert len(set(subsets)) > 1
     assert tuple(repeat_factors(cfg, DATA_SETS, 0).tolist()) == subsets[0]
+
+
+def test_images_of_an_event_are_shown_as_often_as_asked():
+    cfg = load_config()
+    data_sets = {
+        "a": [{"image_id": "0--Parade/x"}, {"image_id": "1--Riot/x"}],
+        "b": [{"image_id": "1--Riot/y"}, {"image_id": 7}],
+    }
+    cfg.DATALOADER.SAMPLER_TRAIN = "WeightedTrainingSampler"
+    assert repeat_factors(cfg, data_sets, seed=0).tolist() == [1, 1, 1, 1]
+    cfg.DATASETS.TRAIN_EVENT_FACTOR = [["1--Riot", 0.5]]
+    assert repeat_factors(cfg, data_sets, seed=0).tolist() == [1, 0.5, 0.5, 1]
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = [["b", 3]]
+    assert repeat_factors(cfg, data_sets, seed=0).tolist() == [1, 0.5, 1.5, 3]
+    for pairs, message in (
+        ([["2--Demo", 1.0]], "TRAIN_EVENT_FACTOR names '2--Demo'.* it has 0--Parade, 1--Riot, 7"),
+        ([["1--Riot", -1]], "TRAIN_EVENT_FACTOR gives '1--Riot' the factor -1"),
+        (["1--Riot"], "TRAIN_EVENT_FACTOR must be pairs"),
+    ):
+        cfg.DATASETS.TRAIN_EVENT_FACTOR = pairs
+        with pytest.raises(ValueError, match=message):
+            repeat_factors(cfg, data_sets, seed=0)
 
 
 def test_wrong_names_are_told(cfg):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from detectron2.modeling import build_model
 
+from df2s2_d2.modeling.backbone.timm_network import TimmNetwork
 from df2s2_d2.training.acceleration import accelerate, check_switches, use_channels_last
+from df2s2_d2.training.frozen_norms import fold_frozen_norms
 from tests.tiny_detectors import tiny_config
 from tests.training.single_steps import (
     DSFD,
@@ -88,6 +92,31 @@ def test_frozen_norms_are_followed_wherever_their_statistics_go():
     for one in (model, plain):
         sum(one(images()).values()).backward()
     assert_close_gradients(gradients(model), gradients(plain))
+
+
+@pytest.mark.parametrize("name", ["lcnet_050", "efficientnet_lite0"])
+def test_frozen_norms_of_timm_are_folded_and_trained(name):
+    pytest.importorskip("timm")
+    torch.manual_seed(0)
+    plain = TimmNetwork(name=name, strides=[8, 16, 32], in_channels=3, freeze_norm=True).double()
+    for norm in plain.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(norm.weight, 0.5, 2)
+            torch.nn.init.normal_(norm.bias)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+            torch.nn.init.normal_(norm.running_mean)
+    folded = copy.deepcopy(plain)
+    fold_frozen_norms(folded)
+    norms = [m for m in folded.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms and all("forward" in vars(norm) for norm in norms)
+    maps = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    for network in (plain, folded):
+        sum(x.square().sum() for x in network(maps).values()).backward()
+    assert_close_gradients(gradients(folded), gradients(plain), 1e-8)
+    # Without gradients they are norms again.
+    with torch.no_grad():
+        for one, other in zip(folded(maps).values(), plain(maps).values(), strict=True):
+            assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(

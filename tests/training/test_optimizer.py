@@ -82,3 +82,18 @@ def test_states_of_other_kernels_are_loaded_without_them():
     momenta = [[s["momentum_buffer"] for s in o.state.values()] for o in (ours, theirs)]
     for one, other in zip(*momenta, strict=True):
         assert one.any() and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("build", [build_sgd, build_adamw])
+def test_the_bottom_up_network_has_a_rate_of_its_own(build):
+    cfg = tiny_config()
+    cfg.SOLVER.BASE_LR, cfg.SOLVER.BOTTOM_UP_LR_FACTOR = 0.5, 0.25
+    model = torch.nn.ModuleDict({"backbone": torch.nn.ModuleDict(), "shot": torch.nn.Linear(2, 2)})
+    model["backbone"]["bottom_up"] = torch.nn.Linear(2, 2)
+    model["backbone"]["neck"] = torch.nn.Linear(2, 2)
+    optimizer = build(cfg, model)
+    name_parameters(optimizer, model)
+    rates = {name: group["lr"] for group in optimizer.param_groups for name in group["param_names"]}
+    for name, rate in rates.items():
+        assert rate == (0.125 if name.startswith("backbone.bottom_up.") else 0.5), name
+    assert len(rates) == 6

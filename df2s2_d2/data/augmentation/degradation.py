@@ -78,7 +78,7 @@ class RandomDegradation(T.Augmentation):
         self,
         *,
         max_shrink: float = 2.6,
-        shrink_prob: float = 0.4,
+        shrink_prob: float = 0.5,
         grey_prob: float = 0.12,
         blur_prob: float = 0.12,
         noise_prob: float = 0.1,

@@ -9,6 +9,15 @@ from detectron2.data import transforms as T
 
 from df2s2_d2.data.augmentation.square_window import SquareWindowTransform
 
+# The smallest window around a face, as a share of the short side: a face of a few pixels is not
+# enlarged to hundreds.
+_MIN_FACE_SCALE = 0.08
+# Of the windows that are a share of the image, those that lie around a face.
+_AROUND_FACE_PROB = 0.8
+# Of a face larger than its window, at least this share of the window is filled on either side of
+# the face's centre.
+_LEAST_FILLED = 0.45
+
 
 class RandomWindow(T.Augmentation):
     """A random window, mostly around a face, stretched to a square.
@@ -20,8 +29,9 @@ class RandomWindow(T.Augmentation):
     round, so that faces become slimmer or broader, as they are in photographs squeezed to another
     shape.
 
-    The window lies at a random place around the centre of the face, beyond the image no further
-    than its size makes it; without a face, anywhere.
+    The window lies at a random place around the face, which it shows whole if it can, beyond the
+    image no further than its size makes it. Without a face, and in a fifth of the windows that are
+    a share of the image, it lies anywhere: so that background is seen, too.
 
     Sizes are square roots of areas.
     """
@@ -87,18 +97,24 @@ class RandomWindow(T.Augmentation):
         if face is not None and np.random.uniform() < self.face_prob:
             face_size = np.sqrt((face[2:] - face[:2]).prod())
             side = face_size * self.output_size / _log_uniform(*self.face_sizes)
-            side = min(side, self.scale_range[1] * short_side)
+            side = min(max(side, _MIN_FACE_SCALE * short_side), self.scale_range[1] * short_side)
         else:
             side = _log_uniform(*self.scale_range) * short_side
+            if np.random.uniform() >= _AROUND_FACE_PROB:
+                face = None
         stretch = np.sqrt(_log_uniform(*self.squeeze_range))
         window_size = side * np.array([stretch, 1 / stretch])
 
-        # Per axis: inside the image (or around a smaller one), and around the face's centre.
+        # Per axis: inside the image (or around a smaller one), and around the face, or as much of
+        # it around its centre as a smaller window shows.
         room = image_size - window_size
         low, high = room.clip(max=0), room.clip(min=0)
         if face is not None:
-            centre = ((face[:2] + face[2:]) / 2).clip(0, image_size)
-            low, high = np.maximum(low, centre - window_size), np.minimum(high, centre)
+            start, end = face.reshape(2, 2).clip(0, image_size)
+            centre = (start + end) / 2
+            margin = np.minimum((end - start) / 2, _LEAST_FILLED * window_size)
+            low = np.maximum(low, centre + margin - window_size)
+            high = np.minimum(high, centre - margin)
         x0, y0 = np.random.uniform(low, high)
         return SquareWindowTransform(x0, y0, window_size, self.output_size, self.pad_value)
 

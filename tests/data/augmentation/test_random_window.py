@@ -60,13 +60,39 @@ def test_other_windows_are_a_share_of_the_short_side(boxes):
     assert_log_uniform(sides(windows), 100, 400)
 
 
-def test_the_chosen_faces_centre_shows_at_any_place_of_the_window():
+def test_the_chosen_face_shows_whole_at_any_place_of_the_window():
     box = np.array([10, 700, 40, 740])
-    windows = draw(blank(1000, 1200), box, scale_range=(0.3, 0.5), squeeze_range=(0.5, 2.0))
-    centres = np.array([x.apply_coords(np.array([[25.0, 720.0]]))[0] for x in windows])
-    assert centres.min() >= 0 and centres.max() <= OUTPUT_SIZE
+    windows = draw(
+        blank(1000, 1200), box, face_prob=1.0, face_sizes=(8.0, 50.0), squeeze_range=(0.5, 2.0)
+    )
+    boxes = np.concatenate([x.apply_box(box) for x in windows])
+    assert boxes.min() > -1e-6 and boxes.max() < OUTPUT_SIZE + 1e-6
     # Near the left border of the image the face is left in the window, but at any height.
-    assert np.ptp(centres[:, 1]) > 0.9 * OUTPUT_SIZE
+    assert np.ptp(boxes[:, 1]) > 0.8 * OUTPUT_SIZE
+
+
+def test_a_face_larger_than_its_window_nearly_fills_it():
+    box = [300, 300, 700, 700]
+    windows = draw(blank(1000, 1000), box, face_prob=1.0, face_sizes=(512.0, 512.0))
+    boxes = np.concatenate([x.apply_box(box) for x in windows])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert centres.min() > 0.45 * OUTPUT_SIZE - 1e-6 and centres.max() < 0.55 * OUTPUT_SIZE + 1e-6
+
+
+def test_a_face_of_a_few_pixels_is_enlarged_within_bounds():
+    windows = draw(blank(1000, 1200), [50, 50, 54, 54], face_prob=1.0, face_sizes=(64.0, 320.0))
+    assert sides(windows) == pytest.approx(80)
+
+
+def test_some_windows_of_any_size_lie_anywhere():
+    box = [10, 10, 30, 30]
+    windows = draw(blank(1000, 1000), box, 1000, face_prob=0.0, scale_range=(0.1, 0.1))
+    showing = [
+        (window.apply_box(box) > -1e-6).all() and (window.apply_box(box) < OUTPUT_SIZE + 1e-6).all()
+        for window in windows
+    ]
+    # Windows at random places hardly ever show it; 0.8 with a deviation of 0.013.
+    assert np.mean(showing) == pytest.approx(0.8, abs=0.05)
 
 
 def test_windows_lie_in_the_image_or_around_it():
