@@ -11,11 +11,13 @@ from df2s2_d2.evaluation.protocol import Protocol, file_sha256
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.modeling.multi_scale.image_scales import image_scales
 from df2s2_d2.models import local_file
+from df2s2_d2.test_protocols import protocol_name
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:
     """How test images are scaled, by which weights faces are sought, and which of them are kept.
 
+    It has the name of a published test only if every key of that test is as published.
     Weights are named by the file MODEL.WEIGHTS; inside a training loop, where they lie in no file
     yet, by the iteration as metrics.json gives it.
     """
@@ -28,6 +30,7 @@ def protocol_of(cfg: CfgNode) -> Protocol:
     file = local_file(path)
     in_training = has_event_storage()
     return Protocol(
+        name=protocol_name(cfg),
         **(_augmented_sizes(cfg) if cfg.TEST.AUG.ENABLED else {"resize": resize}),
         score_threshold=thresholds.get("SCORE_THRESH_TEST"),
         nms_threshold=thresholds.get("NMS_THRESH_TEST"),
