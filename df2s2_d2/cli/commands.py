@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = {
     "detect": "detect",
     "evaluate wider-face": "evaluate_wider_face",
     "evaluate fddb": "evaluate_fddb",
+    "table": "table",
     "report": "report",
     "plot": "plot",
     "export": "export",
