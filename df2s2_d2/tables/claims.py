@@ -110,6 +110,7 @@ def _own() -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "job": os.environ.get("SLURM_JOB_ID", ""),
+        "restart": os.environ.get("SLURM_RESTART_COUNT", "0"),
     }
 
 
@@ -122,9 +123,11 @@ def _is_stale(path: Path) -> bool:
         touched = path.stat().st_mtime
     except FileNotFoundError:  # given back just now
         return True
-    own = _read(path)
-    if own.get("host") == socket.gethostname() and not _runs(own.get("pid")):
+    other, own = _read(path), _own()
+    if other.get("host") == own["host"] and not _runs(other.get("pid")):
         return True
+    if own["job"] and other.get("job") == own["job"] and other.get("restart") != own["restart"]:
+        return True  # SLURM starts a job again only when all of it has ended
     return _now(path.parent) - touched > STALE_SECONDS
 
 
