@@ -34,9 +34,6 @@ PAGES = {
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
     },
-    FOLDER.parent / "MODEL_ZOO.md": {
-        "complexity.json": "Parameters and operations",
-    },
 }
 
 

@@ -129,3 +129,48 @@ def test_a_run_that_fails_stops_no_other_one(table, tmp_path, capsys, monkeypatc
     assert (tmp_path / "df2s2-2/results/fus.seed-1.json").is_file()
     assert table(*words) == 0
     assert (tmp_path / "df2s2-2/results/retinanet.seed-1.json").is_file()
+
+
+def test_a_signal_ends_all_and_the_same_command_goes_on(table, tmp_path, capsys, monkeypatch):
+    def stop_once(self) -> int:
+        monkeypatch.setattr(InThisProcess, "wait", wait)
+        return 138
+
+    wait = InThisProcess.wait
+    monkeypatch.setattr(InThisProcess, "wait", stop_once)
+    words = ("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5")
+    assert table(*words) == 138
+    assert "retinanet.seed-1: stopped" in capsys.readouterr().out
+    assert not (tmp_path / "df2s2-2/results").exists()
+    assert list((tmp_path / "df2s2-2/claims/retinanet.seed-1").iterdir()) == []
+    assert table(*words) == 0
+    assert len(list((tmp_path / "df2s2-2/results").iterdir())) == 2
+
+
+def test_rows_that_others_are_doing_are_left_to_them(table, tmp_path, capsys):
+    folder = tmp_path / "df2s2-2/claims/retinanet.seed-1"
+    folder.mkdir(parents=True)
+    (folder / "1").write_text(json.dumps({"host": "gpu7", "pid": 5, "job": "12"}))
+    assert table("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5") == 0
+    printed = capsys.readouterr().out
+    assert "retinanet.seed-1: process 5 on gpu7, job 12 is doing it\n" in printed
+    assert [path.name for path in (tmp_path / "df2s2-2/results").iterdir()] == ["fus.seed-1.json"]
+
+
+def test_what_is_no_result_is_named(tmp_path, capsys):
+    path = tmp_path / "df2s2-2/results/fus.seed-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
+    assert f"{path} is no result of a table's run: KeyError('ap')" in capsys.readouterr().err
+
+
+def test_tables_are_listed_and_commands_shown_without_training(tmp_path, capsys):
+    assert main(["table"]) == 0
+    printed = capsys.readouterr().out
+    assert "df2s2-4: DF²S², table 4" in printed and "pyramidbox      no config" in printed
+    assert main(["table", "df2s2-3", "--rows", "lambda-0.5", "--dry-run", "--data", "/d"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    words = shlex.split(line)
+    assert words[:4] == ["DETECTRON2_DATASETS=/d", "df2s2", "train", "--config-file"]
+    assert words[-1] == "tables/df2s2-3/runs/lambda-0.5.seed-1"
