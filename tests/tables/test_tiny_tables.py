@@ -168,7 +168,7 @@ def test_what_is_no_result_is_named(tmp_path, capsys):
 def test_tables_are_listed_and_commands_shown_without_training(tmp_path, capsys):
     assert main(["table"]) == 0
     printed = capsys.readouterr().out
-    assert "df2s2-4: DF²S², table 4" in printed and "pyramidbox      no config" in printed
+    assert "df2s2-4: DF²S², table 4" in printed and "pyramidbox  no config" in printed
     assert main(["table", "df2s2-3", "--rows", "lambda-0.5", "--dry-run", "--data", "/d"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     words = shlex.split(line)
