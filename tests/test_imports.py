@@ -78,6 +78,7 @@ MAY_IMPORT = {
     "modeling": set(),
     "inference": {"config", "data", "formats", "hardware", "modeling", "models", "visualization"},
     "models": set(),
+    "tables": {"environment", "evaluation", "inference", "training"},
 }
 
 
