@@ -8,13 +8,14 @@ import ctypes
 import json
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from df2s2_d2.environment import code_version, processor_name
 
 AUTOCAST_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -49,7 +50,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     """What decides the figures besides the code: hardware, versions and numerical modes."""
     on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else _processor_name(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor_name(),
         "device_type": device.type,
         "cuda": torch.version.cuda if on_gpu else None,
         "cudnn": torch.backends.cudnn.version() if on_gpu else None,
@@ -58,26 +59,8 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": code_version(),
     }
-
-
-def _commit() -> str | None:
-    """What is measured, with "-dirty" where it differs from that commit; None outside of Git."""
-    command = ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"]
-    command += ["--exclude=*", "--abbrev=40"]  # the full hash, whatever tags there are
-    try:
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _processor_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def synchronize(device: torch.device) -> None:

@@ -20,6 +20,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 # What a page shows between those marks, in this order: a file of results/ and its heading.
 PAGES = {
     FOLDER / "README.md": {
+        "first_steps_gpu.json": "First steps on a GPU",
         "inference_gpu.json": "Inference on a GPU",
         "inference_compiled_gpu.json": "Inference on a GPU, compiled",
         "inference_cpu.json": "Inference on a CPU",
@@ -34,9 +35,6 @@ PAGES = {
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
     },
-    FOLDER.parent / "MODEL_ZOO.md": {
-        "complexity.json": "Parameters and operations",
-    },
 }
 
 
@@ -48,6 +46,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "complexity": _complexity_table,
         "matching": _matching_table,
         "targets_and_losses": _targets_and_losses_table,
+        "first_steps": _first_steps_table,
         "short_training": _short_training_table,
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
@@ -252,6 +251,15 @@ def _short_training_table(results: dict[str, Any]) -> str:
     ]
     rows += [[name, f"{value:.3f}"] for name, value in results["accuracy"].items()]
     return _table(["figure", "value"], rows)
+
+
+def _first_steps_table(results: list[dict[str, Any]]) -> str:
+    rows = []
+    for row in results:
+        failure = (row["error"] or "").strip().rpartition("\n")[2]
+        cells = [f"`{Path(row['config']).stem}`", row["what"], _number(row["seconds"])]
+        rows.append([*cells, failure.replace("|", "\\|")[:200]])
+    return _table(["config", "attempt", "s", "failure"], rows)
 
 
 def _complexity_table(results: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from detectron2.config import get_cfg
 from yaml import YAMLError
 
 from df2s2_d2.shipped_configs import config_path
+from df2s2_d2.test_protocols import expand_protocols, protocol_overrides
 
 
 def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = ()) -> CN:
@@ -33,6 +34,7 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
     if config_file:
         with _naming(f"Config {config_file}"):
             cfg.merge_from_file(config_path(config_file), allow_unsafe=False)
+            _apply_protocol(cfg)
     place = f"Config {config_file} with overrides" if config_file else "Config overrides"
     merge_overrides(cfg, overrides, place)
     return cfg
@@ -51,6 +53,7 @@ def parse_config(text: str, place: str) -> CN:
     cfg = _default_config()
     with _naming(place):
         cfg.merge_from_other_cfg(CN.load_cfg(text))
+        _apply_protocol(cfg)
     return cfg
 
 
@@ -61,14 +64,21 @@ def merge_overrides(
 
     Args:
         cfg: not frozen.
-        overrides: ``[key, value, key, value, ...]``.
+        overrides: ``[key, value, key, value, ...]``; a later one goes over what TEST.PROTOCOL sets.
         place: where they come from, for error messages.
 
     Raises:
         ValueError: naming the place, the key and what is wrong with it.
     """
     with _naming(place):
-        cfg.merge_from_list(list(overrides))
+        cfg.merge_from_list(expand_protocols(overrides))
+
+
+def _apply_protocol(cfg: CN) -> None:
+    """Turn the name of a protocol into its keys, which alone say how a config's test is."""
+    if cfg.TEST.PROTOCOL:
+        cfg.merge_from_list(protocol_overrides(cfg.TEST.PROTOCOL))
+        cfg.TEST.PROTOCOL = ""
 
 
 def _default_config() -> CN:
@@ -319,6 +329,10 @@ def _add_solver_config(cfg: CN) -> None:
 
 
 def _add_test_config(cfg: CN) -> None:
+    # A paper's test by name, such as "dsfd-multi-scale": sets INPUT.*_TEST, TEST.AUG, thresholds
+    # and the number of boxes over those of its file, and is "" once it has.
+    cfg.TEST.PROTOCOL = ""
+
     # Test-time augmentation of any detector, on with TEST.AUG.ENABLED. Images are resized from
     # their originals, so INPUT.MIN_SIZE_TEST has no effect; a TEST.AUG.MAX_SIZE of 0 is no limit.
 

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "join": "join",
     "evaluate wider-face": "evaluate_wider_face",
     "evaluate fddb": "evaluate_fddb",
+    "table": "table",
     "report": "report",
     "plot": "plot",
     "export": "export",

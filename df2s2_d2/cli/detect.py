@@ -10,8 +10,9 @@
   df2s2 detect photos/ --save jsonl --no-pictures --shard 2/8 --resume
 
 Writes where they are, and the pictures with the faces framed (confidence as opacity), hidden, or
-cut out. What cannot be read is listed at the end and stops nothing; the exit code is then 1.
-Ctrl-C ends a run early and keeps what was found; --resume goes on after whatever ended a run.
+cut out; protocol.json beside them holds how they were looked for, as it is printed. What cannot be
+read is listed at the end and stops nothing; the exit code is then 1. Ctrl-C ends a run early and
+keeps what was found; --resume goes on after whatever ended a run.
 """
 
 from __future__ import annotations
@@ -59,12 +60,18 @@ def run(args: argparse.Namespace) -> int:
     # OpenCV and its ffmpeg would write lines of their own about files that are reported here.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from df2s2_d2.evaluation.protocol import write_protocol
     from df2s2_d2.inference.media.face_search import detector_config, search_faces
+    from df2s2_d2.training.protocol import protocol_of
 
     cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
     exit_code = 0
     if sources:
+        protocol = protocol_of(cfg)
+        print(f"[{protocol.describe()}]")
         exit_code = search_faces(cfg, detector, sources, results, pictures, long_run)
+        if os.path.isdir(results.folder):
+            write_protocol(protocol, results.folder)
     if args.weak_masks:
         from df2s2_d2.inference.trained_weights import build_trained
         from df2s2_d2.visualization.training_mask_pictures import draw_training_masks

@@ -13,10 +13,14 @@ from typing import Any
 # Hexadecimal digits of a hash that are printed and recorded.
 _HASH_DIGITS = 12
 
+# Speaks for the detections beside it.
+_FILE = "protocol.json"
+
 _OPTIONAL_NUMBER = (int, float, type(None))
 # What each field of a protocol may be in JSON.
 _JSON_TYPES = {
     "resize": str,
+    "name": str,
     "scales": list,
     "flip": bool,
     "merge": str,
@@ -44,6 +48,7 @@ class Protocol:
         max_detections: most boxes kept of an image; None if unknown.
         weights: name of the checkpoint, or the iteration of a training run; "" if unknown.
         weights_sha256: first digits of the hash of the checkpoint file; "" if there is no file.
+        name: of the published test that all of this is, such as "dsfd-multi-scale"; "" if none.
     """
 
     resize: str
@@ -55,11 +60,14 @@ class Protocol:
     max_detections: int | None = None
     weights: str = ""
     weights_sha256: str = ""
+    name: str = ""
 
     def describe(self) -> str:
         """All of it in one line; what is unknown is left out."""
         size = f"multi-scale {{{', '.join(self.scales)}}}" if self.scales else self.resize
         parts = [f"{size} + flip" if self.flip else size]
+        if self.name:
+            parts[0] = f"{self.name}: {parts[0]}"
         if self.merge:
             parts.append(self.merge)
         if self.score_threshold is not None:
@@ -92,6 +100,16 @@ def describe_protocol(protocol: Protocol | None) -> str:
     return "protocol unknown" if protocol is None else protocol.describe()
 
 
+def write_protocol(protocol: Protocol, folder: str | os.PathLike) -> None:
+    """Write protocol.json, which speaks for all detections in a folder.
+
+    Args:
+        folder: exists.
+    """
+    text = json.dumps(protocol.to_dict(), indent=2, ensure_ascii=False)
+    Path(folder, _FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
 def read_protocol(detections: str | os.PathLike) -> Protocol | None:
     """Look for the protocol of a set of detections in the files that lie beside it.
 
@@ -108,7 +126,7 @@ def read_protocol(detections: str | os.PathLike) -> Protocol | None:
         ValueError: if a file that should hold it is malformed; the message names the file.
     """
     detections = Path(os.path.abspath(detections))
-    path = detections.parent / "protocol.json"
+    path = detections.parent / _FILE
     if path.is_file():
         return _parse_protocol(path, _read_object(path))
     path = detections.parent / "results.json"

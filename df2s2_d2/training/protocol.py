@@ -14,11 +14,13 @@ from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
 from df2s2_d2.models import local_file
+from df2s2_d2.test_protocols import protocol_name
 
 
 def protocol_of(cfg: CfgNode) -> Protocol:
     """How test images are scaled, by which weights faces are sought, and which of them are kept.
 
+    It has the name of a published test only if every key of that test is as published.
     Weights are named by the file MODEL.WEIGHTS; inside a training loop, where they lie in no file
     yet, by the iteration as metrics.json gives it.
     """
@@ -31,6 +33,7 @@ def protocol_of(cfg: CfgNode) -> Protocol:
         (scale,) = ScaleChoice.from_config(cfg, tile_above=0, divisor=1).scales
         size = {"resize": resize_rule(scale)}
     return Protocol(
+        name=protocol_name(cfg),
         **size,
         score_threshold=thresholds.get("SCORE_THRESH_TEST"),
         nms_threshold=thresholds.get("NMS_THRESH_TEST"),

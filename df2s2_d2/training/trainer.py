@@ -33,6 +33,7 @@ from df2s2_d2.training.distribution import distribute
 from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.metrics_file import MetricsWriter
 from df2s2_d2.training.optimizer import build_optimizer
+from df2s2_d2.training.peak_memory import PeakMemory
 from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
 from df2s2_d2.training.protocol import protocol_of
 from df2s2_d2.training.reproducible_steps import ReproducibleSteps
@@ -230,6 +231,7 @@ class Trainer(DefaultTrainer):
             writers = [hooks.PeriodicWriter(self.build_writers(), self.write_period)]
         return [
             ReproducibleSteps(),
+            PeakMemory(),
             *before,
             *latest,
             hooks.EvalHook(test.EVAL_PERIOD, self.evaluate),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 import warnings
@@ -266,46 +265,3 @@ def test_a_first_shot_costs_nothing_at_inference():
     )
     assert two.first_shot is not None and one.first_shot is None
     assert complexity.count_macs(two, 128, 192) == complexity.count_macs(one, 128, 192)
-
-
-def test_gpu_script_reports_every_failing_step(tmp_path):
-    """With a Python that always fails, each step fails, all are run, and the summary names them."""
-    broken = tmp_path / "python"
-    # The summary itself needs a working one: it alone is fed a program on standard input.
-    broken.write_text(
-        f'#!/bin/sh\n[ "$1" = - ] && exec {sys.executable} "$@"\necho broken; exit 3\n'
-    )
-    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
-    environment = {**os.environ, "PYTHON": str(broken), "WHEELS": str(tmp_path / "none")}
-    environment.pop("DETECTRON2_DATASETS", None)
-    script = ROOT / "benchmarks/run_on_gpu.sh"
-    output = tmp_path / "results"
-    run = subprocess.run(["bash", script, output], env=environment, capture_output=True, text=True)
-    assert run.returncode == 1
-    summary = read_json(output / "summary.json")
-    steps = ["install", "gpu", "tests", "data", "inference", "inference_compiled", "training"]
-    steps += ["matching", "short_training"]
-    assert summary["failed"] == steps
-    assert "there is no folder" in summary["steps"][0]["log_end"]
-    assert [step["exit_code"] for step in summary["steps"][1:]] == [3] * 8
-    assert sorted(path.name for path in output.iterdir()) == ["run.log", "summary.json"]
-
-
-def test_gpu_script_runs_the_steps_that_are_wanted(tmp_path):
-    environment = {**os.environ, "PYTHON": "false", "STEPS": "matching gpu"}
-    environment["DETECTRON2_DATASETS"] = str(tmp_path)
-    command = ["bash", ROOT / "benchmarks/run_on_gpu.sh", tmp_path / "results"]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True)
-    announced = [line[3:] for line in run.stdout.splitlines() if line.startswith("== ")]
-    assert announced == ["install", "gpu", "matching"]
-
-
-def test_gpu_script_stops_in_time(tmp_path):
-    script = ROOT / "benchmarks/run_on_gpu.sh"
-    environment = {**os.environ, "PYTHON": sys.executable, "LIMIT": "0"}
-    run = subprocess.run(
-        ["bash", script, tmp_path / "results"], env=environment, capture_output=True, text=True
-    )
-    assert run.returncode == 1
-    steps = read_json(tmp_path / "results/summary.json")["steps"]
-    assert all(step["timed_out"] and "no time left" in step["log_end"] for step in steps)

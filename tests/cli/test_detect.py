@@ -13,6 +13,7 @@ from PIL import Image
 
 from df2s2_d2.cli import detect
 from df2s2_d2.cli.program import build_parser, main
+from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.inference import detector_options
 from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
 from df2s2_d2.inference.fast_path import PRECISIONS
@@ -142,7 +143,10 @@ def test_faces_are_found_with_nothing_but_a_path(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (64, 48), "gray").save("photo.png")
     assert main(["detect", "photo.png"]) == 0
-    assert capsys.readouterr().out.strip().endswith("-> found")
+    protocol, summary = capsys.readouterr().out.splitlines()
+    assert summary.endswith("-> found")
+    assert protocol == f"[{read_protocol('found/detections.json').describe()}]"
+    assert protocol.startswith("[multi-scale {320, 832}, merged by NMS, score > 0.01, ")
     (record,) = json.loads(Path("found/detections.json").read_text())
     assert (record["file"], record["width"], record["height"]) == ("photo.png", 64, 48)
     assert Path("found/photo.png").is_file()

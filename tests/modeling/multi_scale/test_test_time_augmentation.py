@@ -261,7 +261,9 @@ def test_presets_are_the_papers():
     sides = (600, 800, 1000, 1200, 1400)
     assert image_scales(df2s2) == [ImageScale(short_side=side, flip=True) for side in sides]
     line = protocol_of(df2s2).describe()
-    assert line.startswith("multi-scale {600, 800, 1000, 1200, 1400} + flip, box voting, score > ")
+    assert line.startswith(
+        "df2s2-multi-scale: multi-scale {600, 800, 1000, 1200, 1400} + flip, box "
+    )
     dsfd = load_config(str(CONFIGS / "DSFD/DSFD_R50.yaml"), ["TEST.AUG.ENABLED", True])
     by_factor = {scale.factor: scale for scale in image_scales(dsfd)}
     assert sorted(by_factor) == [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25]
@@ -270,12 +272,12 @@ def test_presets_are_the_papers():
         limits = (30 if factor < 1 else 0, 100 if factor > 1 else float("inf"))
         assert (scale.min_face, scale.max_face) == limits
     line = protocol_of(dsfd).describe()
-    assert line.startswith("multi-scale {x1 + flip, x0.25 (faces > 30 px), ")
+    assert line.startswith("dsfd-multi-scale: multi-scale {x1 + flip, x0.25 (faces > 30 px), ")
 
 
 def test_without_augmentation_the_protocol_says_nothing_of_it():
     cfg = load_config(str(CONFIGS / "DF2S2/DF2S2_R50.yaml"))
-    assert protocol_of(cfg).describe().startswith("short side 800, score > ")
+    assert protocol_of(cfg).describe().startswith("df2s2-single-scale: short side 800, score")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""MODEL_ZOO.md says what the index and the files of results say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import model_zoo
+from benchmarks.make_table import RESULTS
+from df2s2_d2.tables.index import read_tables
+
+CONFIG = "DF2S2/ablations/RetinaNet_R50.yaml"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(RESULTS, tmp_path / "results"))
+
+
+def write_run(results: Path, folder: str, seed: int, hard: float, **changes) -> None:
+    """The result of a run of the baseline of table 2, as ``df2s2 table`` writes it."""
+    run = {
+        "table": "df2s2-2",
+        "row": "retinanet",
+        "seed": seed,
+        "command": f"df2s2 train --config-file {CONFIG} SEED {seed}",
+        "scale": {"cost": 1.0, "image": None, "batch": None},
+        "overrides": "",
+        "ap": {"easy": 0.9, "medium": 0.8, "hard": hard},
+        "test_images": 3226,
+        "protocol": {"resize": "short side 800", "scales": [], "name": "df2s2-single-scale"},
+        "training": {"steps": 48300, "batch_size": 32, "hours": 3.0, "peak_memory_mb": 7000.0},
+        "code": ["abc"],
+        "hardware": {"device_type": "cuda", "device": "A GPU", "processes": 4, "threads": 1},
+        "torch": "2.14",
+    }
+    path = results / "tables" / folder / f"retinanet.seed-{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(run | changes))
+
+
+def test_the_page_is_what_the_files_say():
+    assert model_zoo.PAGE.read_text(encoding="utf-8") == model_zoo.page()
+
+
+def test_every_row_of_the_papers_stands_there_with_its_figures():
+    text = model_zoo.page()
+    for table in read_tables().values():
+        assert f"### `{table.name}`: {table.title}\n" in text
+        for row in table.rows:
+            assert row.label in text
+            for figure in row.paper.values():
+                assert f"{figure:.1f}" in text
+
+
+def test_a_changed_figure_changes_the_page(results):
+    path = results / "recorded/faces_small.json"
+    text = path.read_text(encoding="utf-8")
+    assert "0.749" in text
+    path.write_text(text.replace("0.749", "0.123"), encoding="utf-8")
+    assert "| 0.123 | 0.671 | 0.518 |" in model_zoo.page(results)
+
+
+def test_whole_trainings_stand_beside_the_papers_figures(results):
+    write_run(results, "df2s2-2", seed=1, hard=0.74)
+    write_run(results, "df2s2-2", seed=2, hard=0.75)
+    (line,) = [x for x in model_zoo.page(results).splitlines() if "± " in x]
+    assert "48,300 x 32 | 92.9 / 90.9 / 74.2 | 90.0 ± 0.0 / 80.0 ± 0.0 / 74.5 ± 0.7 | 3.0 h" in line
+    assert "| 7.0 GB |" in line and line.endswith("| 36.9 M | not published |")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": {"cost": 0.01, "image": None, "batch": None}},
+        {"overrides": "SOLVER.AMP.ENABLED True"},
+        {"test_images": 200},
+    ],
+)
+def test_others_stand_apart_with_their_commands(results, change):
+    write_run(results, "small", seed=1, hard=0.5, **change)
+    text = model_zoo.page(results)
+    part = text[text.index("## Tables at a share of their cost") : text.index("## The papers' t")]
+    assert "| 90.0 | 80.0 | 50.0 | 92.9 / 90.9 / 74.2 | 1 | 3.0 h | 7.0 GB |" in part
+    assert f"df2s2 train --config-file {CONFIG} SEED 1" in part
+    assert "50.0" not in text[text.index("## The papers' tables") :]
+
+
+def test_a_page_that_was_changed_by_hand_is_noticed(tmp_path, monkeypatch):
+    page = tmp_path / "MODEL_ZOO.md"
+    page.write_text(model_zoo.page().replace("0.749", "0.999"), encoding="utf-8")
+    monkeypatch.setattr(model_zoo, "PAGE", page)
+    with pytest.raises(SystemExit, match="MODEL_ZOO.md is not what the files say"):
+        model_zoo.main(["--check"])
+    model_zoo.main([])
+    model_zoo.main(["--check"])

@@ -1,0 +1,176 @@
+"""One row of every table is trained, tested and printed, at next to nothing of its cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from df2s2_d2.cli.program import main
+from df2s2_d2.tables import runner
+from df2s2_d2.tables.index import find_table, read_tables
+from tests.small_runs import registered, wider_face_files
+from tests.tables.tiny_tables import InThisProcess, tiny_options
+
+# The row that has most of what the table is about.
+ROWS = {
+    "df2s2-1": "seg-aug-ms",
+    "df2s2-2": "fus-seg-aug",
+    "df2s2-3": "lambda-1.0",
+    "df2s2-4": "r101",
+    "dsfd-1": "fem",
+    "dsfd-2": "fem-pal",
+    "dsfd-3": "fem-iam-r101",
+    "dsfd-4": "se-r101",
+    "dsfd-6": "fpn-rfb",
+    "dsfd-parts": "iam",
+}
+
+
+@pytest.fixture(scope="module")
+def data(sample_dataset: Path):
+    files = {f"table_{x}": wider_face_files(sample_dataset, x) for x in ("train", "val")}
+    with registered(**files):
+        yield sample_dataset
+
+
+@pytest.fixture
+def table(data, tmp_path, monkeypatch):
+    """Function that runs ``df2s2 table`` on drawn data in this process."""
+    monkeypatch.setattr(runner.do_runs, "__defaults__", (print, InThisProcess))
+
+    def run(*words: str, **overrides) -> int:
+        options = tiny_options(
+            DATASETS__TRAIN="('table_train',)", DATASETS__TEST="('table_val',)", **overrides
+        )
+        where = ["--data", str(data), "--output", str(tmp_path)]
+        return main(["table", *words, *where, "--opts", *options])
+
+    return run
+
+
+def test_there_is_a_row_for_every_table():
+    assert ROWS.keys() == read_tables().keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_every_table_is_trained_tested_and_printed(name, table, tmp_path, capsys):
+    if name == "dsfd-4":
+        pytest.importorskip("timm")
+    row = ROWS[name]
+    assert table(name, "--rows", row, "--scale", "1e-5") == 0
+    printed = capsys.readouterr().out
+    (path,) = (tmp_path / name / "results").iterdir()
+    result = json.loads(path.read_text())
+    assert (result["table"], result["row"], result["seed"]) == (name, row, 1)
+    assert all(0 <= figure <= 1 for figure in result["ap"].values())
+    assert result["test_images"] == 3 and result["training"]["steps"] == 2
+    assert result["training"]["peak_memory_mb"] > 100
+    assert (
+        f"DATASETS.TRAIN {shlex.quote(chr(40) + chr(39) + 'table_train' + chr(39) + ',)')}"
+        in (result["command"])
+    )
+    (line,) = [x for x in printed.splitlines() if x.startswith(f"| {label(name, row)} |")]
+    for setting, figure in result["ap"].items():
+        assert f" {100 * figure:.1f} |" in line, setting
+    assert (tmp_path / name / "table.md").read_text() in printed
+
+
+def label(name: str, row: str) -> str:
+    (found,) = find_table(name).choose([row])
+    return found.label
+
+
+def test_what_is_finished_is_not_done_again_and_seeds_make_a_mean(table, tmp_path, capsys):
+    words = ("df2s2-2", "--rows", "retinanet", "--scale", "1e-5")
+    assert table(*words) == 0
+    results = tmp_path / "df2s2-2/results"
+    before = (results / "retinanet.seed-1.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert table(*words, "--seeds", "1", "2") == 0
+    printed = capsys.readouterr().out
+    assert "retinanet.seed-1: finished before\n" in printed
+    assert (results / "retinanet.seed-1.json").stat().st_mtime_ns == before
+    assert sorted(os.listdir(results)) == ["retinanet.seed-1.json", "retinanet.seed-2.json"]
+    assert "| 1, 2 |" in printed and " ± " in printed
+
+
+def test_another_run_in_the_same_place_is_refused(table, tmp_path, capsys):
+    words = ("df2s2-2", "--rows", "retinanet", "--scale", "1e-5")
+    assert table(*words, SOLVER__MAX_ITER=1) == 0
+    capsys.readouterr()
+    assert table(*words, SOLVER__MAX_ITER=3) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "SOLVER.MAX_ITER 1 -> 3" in line and "name another --output" in line
+    # Also where the folder of the training is removed, which takes most of the room.
+    for path in sorted((tmp_path / "df2s2-2/runs").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    assert table(*words, SOLVER__MAX_ITER=3) == 1
+    assert "its config is another one" in capsys.readouterr().err
+    # How many processes load images is another matter.
+    assert table(*words, SOLVER__MAX_ITER=1, SOLVER__CHECKPOINT_KEEP=2) == 0
+
+
+def test_a_run_that_fails_stops_no_other_one(table, tmp_path, capsys, monkeypatch):
+    def fail_once(self) -> int:
+        monkeypatch.setattr(InThisProcess, "wait", wait)
+        (tmp_path / "df2s2-2/runs/retinanet.seed-1/console.log").write_text("a\nno memory\n")
+        return 1
+
+    wait = InThisProcess.wait
+    monkeypatch.setattr(InThisProcess, "wait", fail_once)
+    words = ("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5")
+    assert table(*words) == 1
+    printed = capsys.readouterr().out
+    assert "retinanet.seed-1: FAILED with exit code 1" in printed and "no memory" in printed
+    assert (tmp_path / "df2s2-2/results/fus.seed-1.json").is_file()
+    assert table(*words) == 0
+    assert (tmp_path / "df2s2-2/results/retinanet.seed-1.json").is_file()
+
+
+def test_a_signal_ends_all_and_the_same_command_goes_on(table, tmp_path, capsys, monkeypatch):
+    def stop_once(self) -> int:
+        monkeypatch.setattr(InThisProcess, "wait", wait)
+        return 138
+
+    wait = InThisProcess.wait
+    monkeypatch.setattr(InThisProcess, "wait", stop_once)
+    words = ("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5")
+    assert table(*words) == 138
+    assert "retinanet.seed-1: stopped" in capsys.readouterr().out
+    assert not (tmp_path / "df2s2-2/results").exists()
+    assert list((tmp_path / "df2s2-2/claims/retinanet.seed-1").iterdir()) == []
+    assert table(*words) == 0
+    assert len(list((tmp_path / "df2s2-2/results").iterdir())) == 2
+
+
+def test_rows_that_others_are_doing_are_left_to_them(table, tmp_path, capsys):
+    folder = tmp_path / "df2s2-2/claims/retinanet.seed-1"
+    folder.mkdir(parents=True)
+    (folder / "1").write_text(json.dumps({"host": "gpu7", "pid": 5, "job": "12"}))
+    assert table("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5") == 0
+    printed = capsys.readouterr().out
+    assert "retinanet.seed-1: process 5 on gpu7, job 12 is doing it\n" in printed
+    assert [path.name for path in (tmp_path / "df2s2-2/results").iterdir()] == ["fus.seed-1.json"]
+
+
+def test_what_is_no_result_is_named(tmp_path, capsys):
+    path = tmp_path / "df2s2-2/results/fus.seed-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
+    assert f"{path} is no result of a table's run: KeyError('ap')" in capsys.readouterr().err
+
+
+def test_tables_are_listed_and_commands_shown_without_training(tmp_path, capsys):
+    assert main(["table"]) == 0
+    printed = capsys.readouterr().out
+    assert "df2s2-4: DF²S², table 4" in printed and "pyramidbox  no config" in printed
+    assert main(["table", "df2s2-3", "--rows", "lambda-0.5", "--dry-run", "--data", "/d"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    words = shlex.split(line)
+    assert words[:4] == ["DETECTRON2_DATASETS=/d", "df2s2", "train", "--config-file"]
+    assert words[-1] == "tables/df2s2-3/runs/lambda-0.5.seed-1"
