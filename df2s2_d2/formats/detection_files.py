@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from df2s2_d2.formats.coco_results import read_coco_results
+from df2s2_d2.formats.detection_rows import check_coordinates
 from df2s2_d2.formats.wider_face_detections import read_event_files
 
 
@@ -24,10 +25,13 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it holds no detections files, or a file is malformed; the message names file
-            and line, or the place in the file.
+        ValueError: if it holds no detections files, a file is malformed, or its numbers can be no
+            detections in pixels; the message names file and line, or the place in the file.
     """
     path = Path(path)
     if path.suffix.lower() == ".json" and path.is_file():
-        return read_coco_results(path)
-    return read_event_files(path)
+        detections = read_coco_results(path)
+    else:
+        detections = read_event_files(path)
+    check_coordinates(path, detections)
+    return detections

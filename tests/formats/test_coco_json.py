@@ -153,3 +153,20 @@ def test_errors_name_file_and_place(write, content, place):
         read_images(path)
     assert str(error.value).startswith(path + place)
     assert "expected" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [True, 10**400, "1", [1]])
+def test_values_of_other_kinds_are_no_coordinates(write, value):
+    annotation = {"image_id": 3, "bbox": [1, 2, value, 4]}
+    with pytest.raises(ValueError, match=r"annotations\[0\]: expected"):
+        read_images(write({"images": IMAGES, "annotations": [annotation]}))
+
+
+@pytest.mark.parametrize("value", [10**400, [[[[[[]]]]]], {"a": 1}])
+def test_sizes_and_flags_of_other_kinds_are_named(write, value):
+    image = {"id": 3, "file_name": "a.jpg", "height": value, "width": 3}
+    with pytest.raises(ValueError, match=r'images\[0\]: expected "height" in pixels'):
+        read_images(write({"images": [image], "annotations": []}))
+    annotation = {"image_id": 3, "bbox": BOX, "iscrowd": value}
+    with pytest.raises(ValueError, match=r'annotations\[0\]: expected "iscrowd" as 0 or 1'):
+        read_images(write({"images": IMAGES, "annotations": [annotation]}))

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from df2s2_d2.formats.whole_numbers import parse_whole_number
+
 _COLUMNS = ("image", "width", "height")
 
 # Markers of JPEG segments: those that begin a frame carry its size.
@@ -32,12 +34,13 @@ def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
             raise ValueError(f"{path}, line 1: expected the columns {','.join(_COLUMNS)}")
         for row in reader:
             image, *sides = (row[column] or "" for column in _COLUMNS)
-            if not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
+            width, height = (parse_whole_number(side.strip()) for side in sides)
+            if not (width and height):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: expected a width and a height in pixels for "
                     f"'{image}'; found '{','.join(sides)}'"
                 )
-            sizes[image.removesuffix(".jpg")] = (int(sides[0]), int(sides[1]))
+            sizes[image.removesuffix(".jpg")] = (width, height)
     return sizes
 
 
