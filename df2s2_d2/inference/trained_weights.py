@@ -83,7 +83,8 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
         raise
     except Exception as error:  # Unpickling raises whatever other files make it stumble over.
         raise ValueError(
-            f"{path} is no checkpoint: expected tensors and plain values as torch.save writes them"
+            f"{path} is no checkpoint: expected tensors and plain values as torch.save writes "
+            "them; files that would run code are not loaded"
         ) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(checkpoint).__name__}")
