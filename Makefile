@@ -8,6 +8,7 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 CONFIG ?= configs/DF2S2/small/demo_R18.yaml
 OUTPUT ?= output/demo
 PYTEST_ARGS ?=
+CASES ?= 20000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
 STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test fuzz lint clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
@@ -39,6 +40,9 @@ demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn 
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some of them)
 	@$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one core)
+	@DF2S2_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/fuzzing tests/second_opinion $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .

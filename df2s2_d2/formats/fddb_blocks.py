@@ -53,8 +53,8 @@ def parse_blocks(data: bytes, place: str, layouts: Mapping[int, str]) -> Iterato
         rows = _parse_rows(place, block, layouts)
         if len(rows) < count:
             raise ValueError(
-                f"{place}, line {count_number}: {count} rows of {name} announced, but the file "
-                f"ends after {len(rows)}; it may be cut short: write it again"
+                f"{place}, line {count_number}: {count} rows of {name[:80]} announced, but the "
+                f"file ends after {len(rows)}; it may be cut short: write it again"
             )
         yield ImageBlock(name.removesuffix(".jpg"), number, rows)
 

@@ -51,14 +51,16 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
         for image, line, rows in parse_blocks(data, file_place, _LAYOUTS):
             place = f"{file_place}, line {line}"
             if image in places:
-                raise ValueError(f"{place} and {places[image]} are both about {image}; remove one")
+                raise ValueError(
+                    f"{place} and {places[image]} are both about {image[:80]}; remove one"
+                )
             places[image] = place
             rows = rows if len(rows) else np.zeros((0, 5))
             wrong = first_impossible(rows)
             if wrong is not None:
                 raise ValueError(
                     f"{place}: expected {expected_of_row(rows[wrong])} in row {wrong + 1} of "
-                    f"{image}; found '{' '.join(f'{value:g}' for value in rows[wrong])}'"
+                    f"{image[:80]}; found '{' '.join(f'{value:g}' for value in rows[wrong])}'"
                 )
             detections[image] = rows
     if not detections:

@@ -34,6 +34,7 @@ _DAMAGED = (
     NotImplementedError,
     OverflowError,
     UnicodeDecodeError,
+    OSError,  # of places before the start of the file
     struct.error,
 )
 
@@ -76,7 +77,7 @@ def iterate_files(
                     yield name, archive.read(member)
         except _DAMAGED as error:
             raise ValueError(
-                f"{path} is damaged, encrypted or packed in an unknown way ({error}); "
+                f"{path} is damaged, encrypted or packed in an unknown way ({str(error)[:120]}); "
                 "pack it again as a plain zip archive"
             ) from error
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from df2s2_d2.formats.mat_bounds import has_bounded_arrays
+from df2s2_d2.formats.mat_file import read_mat
 
 _REMEDY = "fetch the official file again"
 
@@ -27,22 +27,15 @@ def load_cells(path: Path, *names: str) -> list[np.ndarray]:
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read or lacks a variable; the message names the file.
     """
-    from scipy.io import loadmat  # here, since it takes longer to import than most of this work
-
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} not found: the ground truth is the folder eval_tools/ground_truth of the "
             "official WIDER FACE evaluation tools, with wider_face_val.mat and "
             "wider_{easy,medium,hard}_val.mat"
         )
-    if not has_bounded_arrays(path):
-        raise ValueError(
-            f"{path} states more data than the official lists can have, unpacked or in cells; "
-            f"{_REMEDY}"
-        )
     try:
-        variables = loadmat(path, variable_names=names)
-    except Exception as error:  # SciPy raises many kinds on damaged files
+        variables = read_mat(path, names)
+    except ValueError as error:
         raise ValueError(f"{path} is not a readable MATLAB file ({error}); {_REMEDY}") from error
     for name in names:
         if name not in variables:

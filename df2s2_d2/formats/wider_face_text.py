@@ -169,7 +169,7 @@ def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
         or max(map(abs, values)) >= MAX_COORDINATE
     ):
         columns = " ".join(("x y w h", *ATTRIBUTES))
-        expected = f"a face of {image[1]} (line {image[0]}) as {columns}"
+        expected = f"a face of {image[1][:80]} (line {image[0]}) as {columns}"
         raise _format_error(path, line, expected)
     return values + [0.0] * (_ALL_COLUMNS - len(values))
 
@@ -199,5 +199,5 @@ def _format_error(path: str, line: _Line, expected: str) -> ValueError:
 def _end_of_file_error(path: str, image: _Line, expected: str) -> ValueError:
     number, text = image
     return ValueError(
-        f"{path}, line {number}: expected {expected} below {text}; found the end of the file."
+        f"{path}, line {number}: expected {expected} below {text[:80]}; found the end of the file."
     )

@@ -1,85 +1,13 @@
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from df2s2_d2.evaluation import load_ground_truth
 from df2s2_d2.evaluation.wider_face.attributes import load_attributes
-from df2s2_d2.formats.mat_bounds import has_bounded_arrays
 from tests.evaluation.wider_face.attribute_files import add_attributes
 from tests.evaluation.wider_face.ground_truth_files import cells, save_ground_truth
-
-HEADER = b"MATLAB 5.0".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
-CELL, DOUBLE = 1, 6
-
-
-def element(kind: int, data: bytes) -> bytes:
-    return struct.pack("<2I", kind, len(data)) + data + bytes(-len(data) % 8)
-
-
-def array(array_class: int, sides: tuple[int, ...], content: bytes, name: bytes = b"") -> bytes:
-    flags = element(6, struct.pack("<2I", array_class, 0))
-    dimensions = element(5, struct.pack(f"<{len(sides)}i", *sides))
-    return element(14, flags + dimensions + element(1, name) + content)
-
-
-def numbers(count: int, sides: tuple[int, ...] | None = None) -> bytes:
-    return array(DOUBLE, sides or (count, 1), element(9, bytes(8 * count)))
-
-
-def nested(levels: int) -> bytes:
-    content = numbers(1)
-    for _ in range(levels):
-        content = array(CELL, (1, 1), content)
-    return content
-
-
-def packed(content: bytes) -> bytes:
-    data = zlib.compress(content, 9)
-    return struct.pack("<2I", 15, len(data)) + data
-
-
-@pytest.mark.parametrize(
-    ("content", "is_bounded"),
-    [
-        (numbers(9), True),
-        (nested(3), True),
-        (nested(4), False),
-        (packed(nested(3)), True),
-        (packed(nested(4)), False),
-        (numbers(1, (1 << 30, 1)), False),
-        (array(CELL, (1 << 15, 1 << 15), numbers(1)), False),
-        (array(CELL, (1, 1), array(4, (1 << 30, 1), element(4, b""))), False),
-        (packed(numbers(20_000)), True),
-        (b"", True),
-        (b"\x0e\0\0\0\xff\xff\xff\xff", True),
-        (struct.pack("<2I", 15, 9) + b"no zlib..", True),
-    ],
-)
-def test_what_a_file_states_is_held_against_its_bytes(tmp_path, monkeypatch, content, is_bounded):
-    monkeypatch.setattr("df2s2_d2.formats.mat_bounds.LARGEST_UNPACKED", 1 << 20)
-    path = tmp_path / "a.mat"
-    path.write_bytes(HEADER + content)
-    assert has_bounded_arrays(path) == is_bounded
-
-
-def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("df2s2_d2.formats.mat_bounds.LARGEST_UNPACKED", 1 << 20)
-    for content in (numbers(1 << 18), packed(numbers(1 << 18)), packed(numbers(1 << 16)) * 3):
-        (tmp_path / "a.mat").write_bytes(HEADER + content)
-        assert not has_bounded_arrays(tmp_path / "a.mat")
-
-
-def test_official_kinds_of_files_are_bounded(tmp_path):
-    save_ground_truth(tmp_path)
-    for path in tmp_path.glob("*.mat"):
-        assert has_bounded_arrays(path)
-    savemat(tmp_path / "packed.mat", {"a": cells([np.zeros((900, 900))])}, do_compression=True)
-    assert has_bounded_arrays(tmp_path / "packed.mat")
 
 
 def names(*stems: str) -> np.ndarray:

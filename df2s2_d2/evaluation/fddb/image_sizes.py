@@ -38,7 +38,7 @@ def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
             if not (width and height):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: expected a width and a height in pixels for "
-                    f"'{image}'; found '{','.join(sides)}'"
+                    f"'{image[:80]}'; found '{','.join(sides)[:80]}'"
                 )
             sizes[image.removesuffix(".jpg")] = (width, height)
     return sizes
