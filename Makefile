@@ -9,6 +9,7 @@ CONFIG ?= configs/DF2S2/small/demo_R18.yaml
 OUTPUT ?= output/demo
 PYTEST_ARGS ?=
 CASES ?= 20000
+CHANGES ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,12 +21,12 @@ INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
 STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test fuzz lint clean
+.PHONY: help venv demo test fuzz mutants lint clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  CONFIG=$(CONFIG)  OUTPUT=$(OUTPUT)"
 	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
@@ -43,6 +44,9 @@ test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some of them)
 
 fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one core)
 	@DF2S2_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/fuzzing tests/second_opinion $(PYTEST_ARGS)
+
+mutants: $(STAMP) ## Change the central code a line at a time: do the tests notice? (CHANGES=60)
+	@$(BIN)/python tools/mutation_test.py --changes $(CHANGES)
 
 lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .
