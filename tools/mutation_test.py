@@ -58,6 +58,10 @@ _SECOND_OPINION = {
     "evaluation": "tests/second_opinion/test_evaluators.py",
 }
 
+# Imported once, for all child processes.
+_LIBRARIES = ("torch", "torchvision", "detectron2.modeling", "detectron2.data", "detectron2.engine")
+_LIBRARIES += ("scipy.optimize", "cv2", "matplotlib.figure", "pytest", "hypothesis.strategies")
+
 _MOST_SECONDS = 180
 # Slow, or of what a change of the program cannot alter.
 _LEFT_OUT = "not million and not real and not benchmarks and not gpu"
@@ -267,8 +271,8 @@ def main() -> int:
     args = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
-    for library in ("torch", "torchvision", "detectron2.config", "scipy.optimize", "hypothesis"):
-        importlib.import_module(library)  # once, for all child processes
+    for library in _LIBRARIES:
+        importlib.import_module(library)
 
     only = [word for word in args.only.split(",") if word]
     changes = sorted(chosen_changes(only, args.changes, args.seed), key=str)
