@@ -8,6 +8,8 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 CONFIG ?= configs/DF2S2/small/demo_R18.yaml
 OUTPUT ?= output/demo
 PYTEST_ARGS ?=
+CASES ?= 20000
+CHANGES ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,12 +25,12 @@ DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/installed-$(shell cksum < pyproject.toml | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint docs clean
+.PHONY: help venv demo test fuzz mutants lint docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  CONFIG=$(CONFIG)  OUTPUT=$(OUTPUT)"
 	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
@@ -44,6 +46,12 @@ demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn 
 # A process for each core, up to four, since each may need 3 GB; the last -n of a command counts.
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some, "-n 0" in one process)
 	@$(BIN)/python -m pytest tests -n logical --maxprocesses 4 $(PYTEST_ARGS)
+
+fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one core)
+	@DF2S2_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/fuzzing tests/second_opinion $(PYTEST_ARGS)
+
+mutants: $(STAMP) ## Change the central code a line at a time: do the tests notice? (CHANGES=60)
+	@$(BIN)/python tools/mutation_test.py --changes $(CHANGES)
 
 lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -97,12 +97,19 @@ def _naming(place: str) -> Iterator[None]:
             raise ValueError(str(error)) from error
         raise ValueError(f"The config file {error.filename} does not exist") from error
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"{place}: it is not a mapping of keys to values ({error})") from error
+        reason = _one_line(str(error))
+        raise ValueError(f"{place}: it is not a mapping of keys to values ({reason})") from error
     except RecursionError as error:
         raise ValueError(f"{place}: its _BASE_ leads back to itself") from error
     except (KeyError, ValueError, AssertionError, YAMLError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f"{place}: {' '.join(str(message).split())}") from error
+        raise ValueError(f"{place}: {_one_line(str(message))}") from error
+
+
+def _one_line(message: str) -> str:
+    """A message without line ends, and without the middle if it shows the whole of a config."""
+    words = " ".join(message.split())
+    return words if len(words) <= 400 else f"{words[:200]} … {words[-150:]}"
 
 
 def add_df2s2_config(cfg: CN) -> None:

@@ -146,3 +146,9 @@ def test_every_key_of_the_project_is_read_in_the_package():
     )
     unread = [key for key in added if not re.search(rf"\.{key.rsplit('.', 1)[1]}\b", code)]
     assert unread == []
+
+
+def test_messages_do_not_show_the_whole_config():
+    with pytest.raises(ValueError, match="Type mismatch") as caught:
+        load_config("", ["MODEL", "text"])
+    assert len(str(caught.value)) < 500 and str(caught.value).endswith("for config key: MODEL")

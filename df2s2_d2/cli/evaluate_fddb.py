@@ -44,12 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from df2s2_d2.evaluation import fddb
     from df2s2_d2.evaluation.fddb.result_table import result_table
+    from df2s2_d2.evaluation.image_names import check_image_names
     from df2s2_d2.evaluation.protocol import read_protocol
     from df2s2_d2.evaluation.results import results_to_json
 
     folds = fddb.load_folds(args.folds)
     detections = fddb.read_detections(args.detections)
-    known = [image for fold in folds.values() for image in fold if image in detections]
+    images = [image for fold in folds.values() for image in fold]
+    check_image_names(args.detections, detections, images, str(args.folds))
+    known = [image for image in images if image in detections]
     sizes = fddb.find_image_sizes(args.folds, known, args.image_sizes, args.images)
     regions = "given"
     if args.ellipses:

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from df2s2_d2.evaluation import evaluate_wider_face, load_ground_truth, read_detections
     from df2s2_d2.evaluation.coco_ap import coco_average_precision
+    from df2s2_d2.evaluation.image_names import check_image_names
     from df2s2_d2.evaluation.protocol import read_protocol
     from df2s2_d2.evaluation.results import results_to_json
     from df2s2_d2.evaluation.wider_face.result_table import result_table
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     protocol = read_protocol(args.detections)
     ground_truth = load_ground_truth(args.ground_truth)
     detections = read_detections(args.detections)
+    check_image_names(args.detections, detections, ground_truth.images, str(args.ground_truth))
     result = evaluate_wider_face(detections, ground_truth)
     coco = coco_average_precision(detections, ground_truth) if args.coco else {}
     figures = {"wider_face": result.ap, **({"coco": coco} if coco else {})}

@@ -89,12 +89,15 @@ def run(args: argparse.Namespace) -> None:
         raise argparse.ArgumentError(None, f"--examples must not be negative, got {args.examples}")
 
     from df2s2_d2.evaluation import load_ground_truth, read_detections
+    from df2s2_d2.evaluation.image_names import check_image_names
     from df2s2_d2.evaluation.protocol import read_protocol
     from df2s2_d2.evaluation.report import build_report
     from df2s2_d2.evaluation.wider_face.attributes import load_attributes
     from df2s2_d2.evaluation.wider_face.selection import Selection
 
     ground_truth = load_ground_truth(args.ground_truth)
+    detections = read_detections(args.detections)
+    check_image_names(args.detections, detections, ground_truth.images, str(args.ground_truth))
     try:
         attributes = load_attributes(args.ground_truth, ground_truth)
     except ValueError as error:
@@ -105,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
     report = build_report(
         name=args.name or args.detections.resolve().name.removesuffix(".zip"),
         protocol=read_protocol(args.detections),
-        detections=read_detections(args.detections),
+        detections=detections,
         ground_truth=ground_truth,
         attributes=attributes,
         image_dir=args.images,

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from df2s2_d2.evaluation import read_detections
+    from df2s2_d2.evaluation.image_names import check_image_names
     from df2s2_d2.evaluation.protocol import describe_protocol, read_protocol
     from df2s2_d2.evaluation.wider_face.submission import (
         check_submission,
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> None:
 
     images = read_image_names(args.image_list)
     detections = read_detections(args.detections)
+    check_image_names(args.detections, detections, images, str(args.image_list))
     protocol = read_protocol(args.detections)
     write_submission(args.output, detections, images)
     written = check_submission(args.output, images)

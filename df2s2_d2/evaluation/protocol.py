@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.json_file import read_json, shorten
+
 # Hexadecimal digits of a hash that are printed and recorded.
 _HASH_DIGITS = 12
 
@@ -138,12 +140,9 @@ def read_protocol(detections: str | os.PathLike) -> Protocol | None:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); mend or remove it") from error
+    content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, found {str(content)[:80]}")
+        raise ValueError(f"{path}: expected a JSON object, found {shorten(content)}")
     return content
 
 
@@ -155,9 +154,9 @@ def _parse_protocol(path: Path, fields: Any) -> Protocol:
     ):
         raise ValueError(
             f"{path}: a protocol is a JSON object with the key 'resize' and any other of "
-            f"{', '.join(_JSON_TYPES)}; found {str(fields)[:120]}"
+            f"{', '.join(_JSON_TYPES)}; found {shorten(fields)}"
         )
     for name, value in fields.items():
         if not isinstance(value, _JSON_TYPES[name]):
-            raise ValueError(f"{path}: the protocol's '{name}' cannot be {str(value)[:80]!r}")
+            raise ValueError(f"{path}: the protocol's '{name}' cannot be {shorten(value)}")
     return Protocol(**{**fields, "scales": tuple(map(str, fields.get("scales", ())))})

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.json_file import read_json
+
 from .protocol import Protocol, read_protocol
 
 
@@ -47,7 +49,7 @@ def read_wider_face_results(path: Path) -> tuple[dict[str, float], str]:
         OSError, ValueError: if the file cannot be read, or is something else; names it.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         figures = document["wider_face"]
         ap = {key.removeprefix("AP_"): figures[key] for key in figures if key.startswith("AP_")}
         protocol = read_protocol(path.parent / document["detections"])

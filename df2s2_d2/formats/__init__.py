@@ -1,7 +1,8 @@
 """Readers and writers of annotation files and of files of detections, one module a format.
 
 Nothing here needs more than NumPy (SciPy for ``.mat``, Pillow for the heads of images, PyYAML for
-``data.yaml``); nothing here knows of data sets, models or scores. Annotations are
+``data.yaml``); nothing here knows of data sets, models or scores. Files may be a stranger's: what
+is wrong with them is a ValueError that names file and place. Annotations are
 :class:`~.annotated_image.AnnotatedImage`, detections are arrays of ``x, y, width, height, score``
 by the name of their image; FDDB's faces are ellipses, and have a layout of their own.
 
@@ -16,7 +17,8 @@ detections                        ``wider_face_detections``, ``coco_results``, `
 sizes of images                   ``image_header``, ``image_size_table``; ``image_sizes`` looks in
                                   all places
 what they share                   ``annotated_image``, ``categories``, ``rows_by_image``,
-                                  ``fddb_blocks``, ``folder_or_zip``, ``growing_files``,
-                                  ``whole_outputs``
+                                  ``detection_rows``, ``fddb_blocks``, ``folder_or_zip``,
+                                  ``growing_files``, ``json_file``, ``mat_file``,
+                                  ``whole_numbers``, ``whole_outputs``
 ================================  ==================================================================
 """

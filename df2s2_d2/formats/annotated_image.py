@@ -42,6 +42,25 @@ class AnnotatedImage(NamedTuple):
     places: np.ndarray | None = None
 
 
+def leaves_folder(path: str, image_dir: str) -> bool:
+    """Whether the path of an image leads out of the folder that it should be in.
+
+    Links in the folder are not looked into: whoever put them there meant them.
+
+    Args:
+        path: separated by either slash, also absolute.
+        image_dir: folder that ``path`` is relative to; "" for none, which no path leaves.
+    """
+    path = path.replace("\\", "/")
+    if not image_dir or not (path.startswith("/") or ".." in path.split("/")):
+        return False
+    if "://" in image_dir:
+        return posixpath.normpath(path).startswith(("/", ".."))
+    folder = os.path.abspath(image_dir)
+    place = os.path.abspath(os.path.join(folder, path))
+    return os.path.commonpath([folder, place]) != folder
+
+
 def image_name(path: str, image_dir: str = "") -> str:
     """The name of an image in every file of results: its path without the extension.
 

@@ -21,6 +21,7 @@ from df2s2_d2.formats.annotated_image import (
     require_text,
 )
 from df2s2_d2.formats.categories import FACE, warn_of_categories
+from df2s2_d2.formats.json_file import as_id, is_number_below, read_json, shorten
 
 _CATEGORY = 1
 
@@ -51,7 +52,7 @@ def read_images(json_file: str, image_dir: str = "") -> list[AnnotatedImage]:
     Raises:
         ValueError: if the file departs from the format; names the file and the place in it.
     """
-    content = _read_json(json_file)
+    content = _read_object(json_file)
     listed = _require_list(json_file, content, "images")
     if not listed:
         raise ValueError(f'{json_file}, "images": expected images, found none.')
@@ -62,13 +63,13 @@ def read_images(json_file: str, image_dir: str = "") -> list[AnnotatedImage]:
         key, path = _require_image(place, image)
         name = image_name(path, image_dir)
         if key in images:
-            raise ValueError(f'{place}: expected an "id" of its own; found {_shorten(image)}.')
+            raise ValueError(f'{place}: expected an "id" of its own; found {shorten(image)}.')
         first = first_places.setdefault(name, index)
         if first != index:
             raise ValueError(
                 f'{place}: expected a "file_name" that differs from that of images[{first}] in '
-                f"more than its ending, as results go by the name without it; found {path!r}: "
-                "rename or remove one."
+                "more than its ending, as results go by the name without it; found "
+                f"{shorten(path)}: rename or remove one."
             )
         height, width = (_require_size(place, image, side) for side in ("height", "width"))
         size = (height, width) if height and width else None
@@ -95,14 +96,14 @@ def _with_boxes(
             is_other_kind = str(key) in map(str, images)
             remedy = ": write both as numbers, or both as texts" if is_other_kind else ""
             raise ValueError(
-                f'{place}: expected the "id" of an image; found "image_id" {key!r}{remedy}.'
+                f'{place}: expected the "id" of an image; found "image_id" {shorten(key)}{remedy}.'
             )
         boxes[key].append(box)
         places[key].append(index)
         flags = [_require_flag(place, annotation, flag) for flag in ("iscrowd", "ignore")]
         ignored[key].append(any(flags))
         attributes[key].append(_face_attributes(annotation))
-        categories[_as_id(annotation.get("category_id"))] += 1
+        categories[as_id(annotation.get("category_id"))] += 1
     warn_of_categories(json_file, categories, _category_names(content))
     # What no box of the file has is no attribute of any.
     told = set().union(*(values for rows in attributes.values() for values in rows))
@@ -124,23 +125,14 @@ def _with_boxes(
 def _category_names(content: dict[str, Any]) -> dict[int | str | None, str]:
     listed = content.get("categories")
     return {
-        _as_id(one.get("id")): str(one.get("name"))
+        as_id(one.get("id")): shorten(one.get("name")).strip("'")
         for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, dict)
     }
 
 
-def _read_json(json_file: str) -> dict[str, Any]:
-    try:
-        with open(json_file, encoding="utf-8-sig") as file:
-            content = json.load(file)
-    except json.JSONDecodeError as error:
-        place = f"{json_file}, line {error.lineno}, column {error.colno}"
-        raise ValueError(f"{place}: expected JSON, found a fault in it ({error.msg}).") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{json_file}: expected JSON in UTF-8, found other data ({error})."
-        ) from None
+def _read_object(json_file: str) -> dict[str, Any]:
+    content = read_json(json_file)
     if not isinstance(content, dict):
         raise ValueError(
             f'{json_file}: expected an object with "images" and "annotations", '
@@ -158,12 +150,12 @@ def _require_list(json_file: str, content: dict[str, Any], key: str) -> list[Any
 
 def _require_image(place: str, image: Any) -> tuple[int | str, str]:
     if isinstance(image, dict):
-        key, path = _as_id(image.get("id")), image.get("file_name")
+        key, path = as_id(image.get("id")), image.get("file_name")
         if key is not None and isinstance(path, str) and path:
             return key, path
     raise ValueError(
         f'{place}: expected "id", a whole number or a text, and "file_name"; '
-        f"found {_shorten(image)}."
+        f"found {shorten(image)}."
     )
 
 
@@ -176,38 +168,36 @@ def _require_size(place: str, image: dict[str, Any], side: str) -> int:
         size = -1.0
     if isinstance(value, bool) or not (0 <= size < MAX_COORDINATE and size.is_integer()):
         raise ValueError(
-            f'{place}: expected "{side}" in pixels, or null; found {value!r}: correct it, or leave '
-            "it out."
+            f'{place}: expected "{side}" in pixels, or null; found {shorten(value)}: '
+            "correct it, or leave it out."
         )
     return int(size)
 
 
 def _require_box(place: str, annotation: Any) -> tuple[int | str, list[float]]:
     if isinstance(annotation, dict):
-        key, box = _as_id(annotation.get("image_id")), annotation.get("bbox")
+        key, box = as_id(annotation.get("image_id")), annotation.get("bbox")
         if (
             key is not None
             and isinstance(box, list)
             and len(box) == 4
-            and all(
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and abs(value) < MAX_COORDINATE
-                for value in box
-            )
+            and all(is_number_below(value, MAX_COORDINATE) for value in box)
         ):
             return key, box
     raise ValueError(
         f'{place}: expected "image_id" and "bbox" as numbers [x, y, width, height] in pixels; '
-        f"found {_shorten(annotation)}."
+        f"found {shorten(annotation)}."
     )
 
 
 def _require_flag(place: str, annotation: dict[str, Any], flag: str) -> bool:
     value = annotation.get(flag)
-    is_set = _FLAGS.get(str(value).strip().lower())
+    is_plain = value is None or isinstance(value, str | int | float)
+    is_set = _FLAGS.get(str(value).strip().lower()) if is_plain else None
     if is_set is None:
-        raise ValueError(f'{place}: expected "{flag}" as 0 or 1, false or true; found {value!r}.')
+        raise ValueError(
+            f'{place}: expected "{flag}" as 0 or 1, false or true; found {shorten(value)}.'
+        )
     return is_set
 
 
@@ -221,17 +211,6 @@ def _face_attributes(annotation: dict[str, Any]) -> dict[str, int]:
         for name in FACE_ATTRIBUTES
         if type(values.get(name)) is int and abs(values[name]) < MAX_COORDINATE
     }
-
-
-def _as_id(value: Any) -> int | str | None:
-    """What names an image; None if the value cannot. Some programs write whole numbers as 1.0."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
-
-
-def _shorten(value: Any) -> str:
-    return str(value)[:80]
 
 
 class CocoWriter:

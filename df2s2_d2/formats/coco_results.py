@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from df2s2_d2.formats.detection_rows import expected_of_row, first_impossible
+from df2s2_d2.formats.json_file import as_id, is_number_below, read_json, shorten
 from df2s2_d2.formats.rows_by_image import concatenate_rows
 
 _CATEGORY = 1
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def write_coco_results(path: str | os.PathLike, detections: Mapping[str | int, np.ndarray]) -> None:
@@ -60,31 +63,34 @@ def read_coco_results(path: str | os.PathLike) -> dict[str, np.ndarray]:
         OSError: if the file cannot be read.
         ValueError: if it departs from the format; the message names the file and the place in it.
     """
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); write it again") from error
+    results = read_json(path)
     if not isinstance(results, list):
         raise ValueError(
             f"{path}: expected COCO's results, a list of detections, found a "
             f"{type(results).__name__}"
         )
-    rows: dict[str, list[list[float]]] = defaultdict(list)
+    table = np.zeros((len(results), 5))
+    rows_of: dict[str, list[int]] = defaultdict(list)
     for index, result in enumerate(results):
-        image, row = _parse_result(f"{path}, [{index}]", result)
-        rows[image].append(row)
-    return {image: np.array(its_rows, np.float64) for image, its_rows in rows.items()}
+        image, table[index] = _parse_result(f"{path}, [{index}]", result)
+        rows_of[image].append(index)
+    wrong = first_impossible(table)
+    if wrong is not None:
+        raise ValueError(
+            f"{path}, [{wrong}]: expected {expected_of_row(table[wrong])}; "
+            f"found {shorten(results[wrong])}"
+        )
+    return {image: table[its_rows] for image, its_rows in rows_of.items()}
 
 
 def _parse_result(place: str, result: Any) -> tuple[str, list[float]]:
-    try:
-        row = [float(value) for value in (*result["bbox"], result["score"])]
-        image = result["image_id"]
-    except (KeyError, OverflowError, TypeError, ValueError):
-        row, image = [], None
-    if len(row) != 5 or not np.isfinite(row).all() or not isinstance(image, str | int):
+    fields = result if isinstance(result, dict) else {}
+    image, box = as_id(fields.get("image_id")), fields.get("bbox")
+    numbers = [*(box if isinstance(box, list) else ()), fields.get("score")]
+    is_row = len(numbers) == 5 and all(is_number_below(one, _LARGEST) for one in numbers)
+    if image is None or not is_row:
         raise ValueError(
-            f'{place}: expected "image_id", "bbox" as [x, y, width, height] and "score", all '
-            f"finite; found {str(result)[:80]}"
+            f'{place}: expected "image_id", a whole number or a text, "bbox" as [x, y, width, '
+            f'height] and "score", all finite numbers; found {shorten(result)}'
         )
-    return str(image), row
+    return str(image), numbers

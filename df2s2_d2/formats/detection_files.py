@@ -9,6 +9,7 @@ import numpy as np
 
 from df2s2_d2.formats import detections_jsonl
 from df2s2_d2.formats.coco_results import read_coco_results
+from df2s2_d2.formats.detection_rows import check_coordinates
 from df2s2_d2.formats.wider_face_detections import read_event_files
 
 
@@ -26,12 +27,15 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it holds no detections files, or a file is malformed; the message names file
-            and line, or the place in the file.
+        ValueError: if it holds no detections files, a file is malformed, or its numbers can be no
+            detections in pixels; the message names file and line, or the place in the file.
     """
     path = Path(path)
     if path.suffix.lower() == ".json" and path.is_file():
-        return read_coco_results(path)
-    if path.suffix.lower() == ".jsonl" and path.is_file():
-        return detections_jsonl.read_detections(path)
-    return read_event_files(path)
+        detections = read_coco_results(path)
+    elif path.suffix.lower() == ".jsonl" and path.is_file():
+        detections = detections_jsonl.read_detections(path)
+    else:
+        detections = read_event_files(path)
+    check_coordinates(path, detections)
+    return detections

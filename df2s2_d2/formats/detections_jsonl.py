@@ -82,7 +82,14 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                 table = np.array(rows, np.float64).reshape(-1, 5)
                 if not np.isfinite(table).all():
                     raise ValueError
-            except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            except (
+                AttributeError,
+                KeyError,
+                OverflowError,
+                RecursionError,
+                TypeError,
+                ValueError,
+            ):
                 found = line[:80].decode(errors="replace").strip()
                 remedy = "" if line.endswith(b"\n") else "; it is cut short: write it again"
                 raise ValueError(

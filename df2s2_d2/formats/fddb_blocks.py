@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MOST_DIGITS = 9  # of a number of rows
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 
 class ImageBlock(NamedTuple):
@@ -44,15 +44,17 @@ def parse_blocks(data: bytes, place: str, layouts: Mapping[int, str]) -> Iterato
         if _numbers(name):
             expected = "the name of an image; are there more rows above than their number says?"
             raise _format_error(place, number, expected, name)
-        count_number, count = next(lines, (number, ""))
-        if not count.isdecimal() or len(count) > _MOST_DIGITS:
-            raise _format_error(place, count_number, f"the number of rows of {name}", count)
-        block = list(islice(lines, int(count)))
+        count_number, count_line = next(lines, (number, ""))
+        count = parse_whole_number(count_line)
+        if count is None:
+            expected = f"the number of rows of {name[:80]}"
+            raise _format_error(place, count_number, expected, count_line)
+        block = list(islice(lines, count))
         rows = _parse_rows(place, block, layouts)
-        if len(rows) < int(count):
+        if len(rows) < count:
             raise ValueError(
-                f"{place}, line {count_number}: {count} rows of {name} announced, but the file "
-                f"ends after {len(rows)}; it may be cut short: write it again"
+                f"{place}, line {count_number}: {count} rows of {name[:80]} announced, but the "
+                f"file ends after {len(rows)}; it may be cut short: write it again"
             )
         yield ImageBlock(name.removesuffix(".jpg"), number, rows)
 

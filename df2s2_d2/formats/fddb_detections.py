@@ -13,8 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats.detection_rows import (
+    check_coordinates,
+    expected_of_row,
+    first_impossible,
+)
 from df2s2_d2.formats.fddb_blocks import parse_blocks
-from df2s2_d2.formats.folder_or_zip import iterate_files
+from df2s2_d2.formats.folder_or_zip import iterate_files, read_bounded
 
 _LAYOUTS = {
     5: "x y width height score",
@@ -36,8 +41,8 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it holds no detections, or a file is malformed; the message names file and
-            line.
+        ValueError: if it holds no detections, a file is malformed, or its numbers can be no
+            detections in pixels; the message names file and line.
     """
     path = Path(path)
     detections: dict[str, np.ndarray] = {}
@@ -46,21 +51,31 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
         for image, line, rows in parse_blocks(data, file_place, _LAYOUTS):
             place = f"{file_place}, line {line}"
             if image in places:
-                raise ValueError(f"{place} and {places[image]} are both about {image}; remove one")
+                raise ValueError(
+                    f"{place} and {places[image]} are both about {image[:80]}; remove one"
+                )
             places[image] = place
-            detections[image] = rows if len(rows) else np.zeros((0, 5))
+            rows = rows if len(rows) else np.zeros((0, 5))
+            wrong = first_impossible(rows)
+            if wrong is not None:
+                raise ValueError(
+                    f"{place}: expected {expected_of_row(rows[wrong])} in row {wrong + 1} of "
+                    f"{image[:80]}; found '{' '.join(f'{value:g}' for value in rows[wrong])}'"
+                )
+            detections[image] = rows
     if not detections:
         raise ValueError(
             f"{path} holds no detections: expected a file, or files fold-XX-out.txt, with an "
             f"image name, the number of detections, then one '{_LAYOUTS[5]}' a line"
         )
+    check_coordinates(path, detections)
     return detections
 
 
 def _read_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Place, for messages, and content of each file."""
     if path.is_file() and path.suffix.lower() != ".zip":
-        yield str(path), path.read_bytes()
+        yield str(path), read_bounded(path)
         return
     for name, data in iterate_files(path, _files_of_folds, _EXPECTED):
         yield str(path / name), data

@@ -55,10 +55,10 @@ def _read_fold(path: Path, places: dict[str, str]) -> dict[str, np.ndarray]:
     for image, line, rows in parse_blocks(path.read_bytes(), str(path), _LAYOUTS):
         place = f"{path}, line {line}"
         if image in places:
-            raise ValueError(f"{place}: {image} stands at {places[image]} already; remove one")
+            raise ValueError(f"{place}: {image[:80]} stands at {places[image]} already; remove one")
         ellipses = rows[:, :5].reshape(-1, 5)
         if not (ellipses[:, :2] > 0).all():
-            raise ValueError(f"{place}: expected radii above 0 for the faces of {image}")
+            raise ValueError(f"{place}: expected radii above 0 for the faces of {image[:80]}")
         places[image], faces[image] = place, ellipses
     return faces
 
@@ -71,5 +71,5 @@ def _check_image_list(list_path: Path, ellipse_path: Path, faces: dict[str, np.n
     for image in sorted(listed ^ faces.keys()):
         here, absent = (list_path, ellipse_path) if image in listed else (ellipse_path, list_path)
         raise ValueError(
-            f"{here} lists {image}, which {absent} lacks; fetch the benchmark's files again"
+            f"{here} lists {image[:80]}, which {absent} lacks; fetch the benchmark's files again"
         )

@@ -6,6 +6,7 @@ import csv
 import os
 
 from df2s2_d2.formats.annotated_image import image_name
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 _COLUMNS = ("image", "width", "height")
 
@@ -27,10 +28,11 @@ def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
             raise ValueError(f"{path}, line 1: expected the columns {','.join(_COLUMNS)}")
         for row in reader:
             image, *sides = (row[column] or "" for column in _COLUMNS)
-            if not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
+            width, height = (parse_whole_number(side.strip()) for side in sides)
+            if not (width and height):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: expected a width and a height in pixels for "
-                    f"'{image}'; found '{','.join(sides)}'"
+                    f"'{image[:80]}'; found '{','.join(sides)[:80]}'"
                 )
-            sizes[image_name(image)] = (int(sides[0]), int(sides[1]))
+            sizes[image_name(image)] = (width, height)
     return sizes

@@ -28,6 +28,7 @@ from df2s2_d2.formats.annotated_image import (
 )
 from df2s2_d2.formats.categories import FACE, warn_of_categories
 from df2s2_d2.formats.image_sizes import ImageSizes
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -175,9 +176,10 @@ def _size(tree: _Tree) -> tuple[int, int] | None:
     for name in ("height", "width"):
         element = tree.root.find(f"size/{name}")
         text = (element.text or "").strip() if element is not None else ""
-        if text and not text.isdecimal():
+        side = parse_whole_number(text or "0")
+        if side is None:
             raise tree.error(element, f"<{name}> in pixels", text)
-        sides.append(int(text or 0))
+        sides.append(side)
     return tuple(sides) if all(sides) else None
 
 

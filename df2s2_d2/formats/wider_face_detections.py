@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats.detection_rows import expected_of_row, first_impossible
 from df2s2_d2.formats.folder_or_zip import iterate_files
 from df2s2_d2.formats.rows_by_image import concatenate_rows
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 _EXPECTED = (
     "a folder, or its zip archive, of <event>/<image>.txt, or COCO's results as .json, or .jsonl"
@@ -90,7 +92,7 @@ def _parse_batch(files: Mapping[str, bytes], places: Mapping[str, str]) -> dict[
             table = np.loadtxt(lines, comments=None, ndmin=2) if lines else np.zeros((0, 5))
         except ValueError:
             table = np.zeros((0, 0))
-        if table.shape == (len(lines), 5) and np.isfinite(table).all():
+        if table.shape == (len(lines), 5) and first_impossible(table) is None:
             return dict(zip(files, np.split(table, np.cumsum(counts))[:-1], strict=True))
     return {image: _parse_file(data, places[image]) for image, data in files.items()}
 
@@ -101,7 +103,8 @@ def _parse_file(data: bytes, place: str) -> np.ndarray:
     if not lines:
         return np.zeros((0, 5))
     count_line = lines[1].strip() if len(lines) > 1 else ""
-    if not count_line.isdecimal():
+    count = parse_whole_number(count_line)
+    if count is None:
         raise ValueError(
             f"{place}, line 2: expected the number of detections, found '{count_line[:40]}'; "
             f"a file holds {_LAYOUT}"
@@ -119,8 +122,13 @@ def _parse_file(data: bytes, place: str) -> np.ndarray:
                 f"{place}, line {number}: expected five finite numbers 'x y width height score', "
                 f"found '{line.strip()[:80]}'"
             )
+        if first_impossible(np.array([row])) is not None:
+            raise ValueError(
+                f"{place}, line {number}: expected {expected_of_row(row)}; "
+                f"found '{line.strip()[:80]}'"
+            )
         rows.append(row)
-    if int(count_line) != len(rows):
+    if count != len(rows):
         raise ValueError(
             f"{place}, line 2: {count_line} detections announced, but {len(rows)} follow; "
             "the file may be cut short: write it again"

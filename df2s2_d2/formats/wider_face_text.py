@@ -21,12 +21,14 @@ from df2s2_d2.formats.annotated_image import (
     plain_number,
     require_text,
 )
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 # The columns behind the box; "invalid" says of a box that it is to be ignored.
 ATTRIBUTES = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
 
 _BOX_COLUMNS = 4
 _ALL_COLUMNS = _BOX_COLUMNS + len(ATTRIBUTES)
+_NUMBERS_BEHIND_PATH = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)[\s,;][-+.,;\d\s]+$", re.IGNORECASE)
 _NUMBERS_ONLY = re.compile(r"[-+.\d\s]+")
 
 # A line's number, counted from 1, and its text. (A plain tuple: it costs the garbage collector
@@ -114,6 +116,7 @@ def _parse_annotations(path: str, lines: list[_Line]) -> list[AnnotatedImage]:
         if _is_numeric(image[1]):
             expected = "the path of an image (has the image before more faces than its number?)"
             raise _format_error(path, image, expected)
+        _check_path_stands_alone(path, image)
         check_new(image)
 
         count = _parse_count(path, image, lines[position + 1 : position + 2])
@@ -141,17 +144,26 @@ def _parse_file_list(path: str, lines: list[_Line]) -> list[str]:
     for line in lines:
         if _is_numeric(line[1]):
             raise _format_error(path, line, "the path of an image, as in a list without faces")
+        _check_path_stands_alone(path, line)
         check_new(line)
     return [text for _, text in lines]
+
+
+def _check_path_stands_alone(path: str, line: _Line) -> None:
+    """Other formats have the faces behind the path, and would pass for lists of strange paths."""
+    if _NUMBERS_BEHIND_PATH.search(line[1]):
+        expected = "the path of an image alone, its faces in lines of their own below their number"
+        raise _format_error(path, line, expected)
 
 
 def _parse_count(path: str, image: _Line, following: list[_Line]) -> int:
     if not following:
         raise _end_of_file_error(path, image, "the number of faces")
     _, text = following[0]
-    if not text.isdecimal():
-        raise _format_error(path, following[0], f"the number of faces of {image[1]}")
-    return int(text)
+    count = parse_whole_number(text)
+    if count is None:
+        raise _format_error(path, following[0], f"the number of faces of {image[1][:80]}")
+    return count
 
 
 def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
@@ -166,7 +178,7 @@ def _parse_row(path: str, line: _Line, image: _Line) -> list[float]:
         or max(map(abs, values)) >= MAX_COORDINATE
     ):
         columns = " ".join(("x y w h", *ATTRIBUTES))
-        expected = f"a face of {image[1]} (line {image[0]}) as {columns}"
+        expected = f"a face of {image[1][:80]} (line {image[0]}) as {columns}"
         raise _format_error(path, line, expected)
     return values + [0.0] * (_ALL_COLUMNS - len(values))
 
@@ -196,7 +208,7 @@ def _format_error(path: str, line: _Line, expected: str) -> ValueError:
 def _end_of_file_error(path: str, image: _Line, expected: str) -> ValueError:
     number, text = image
     return ValueError(
-        f"{path}, line {number}: expected {expected} below {text}; found the end of the file."
+        f"{path}, line {number}: expected {expected} below {text[:80]}; found the end of the file."
     )
 
 

@@ -39,11 +39,16 @@ class FaceDetector:
         try:
             self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             metadata = self.session.get_modelmeta().custom_metadata_map
-            self.channel_order = metadata["channel_order"]
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise ValueError(f"{path} is no file of `df2s2 export`: {error}") from error
-        self.min_size = int(metadata["min_size_test"])
-        self.max_size = int(metadata["max_size_test"])
+        self.channel_order = metadata.get("channel_order")
+        sides = [metadata.get(key, "") for key in ("min_size_test", "max_size_test")]
+        if self.channel_order not in ("RGB", "BGR") or not all(map(_is_side, sides)):
+            raise ValueError(
+                f"{path} is no file of `df2s2 export`: expected the metadata channel_order, RGB or "
+                "BGR, min_size_test and max_size_test, in pixels or 0"
+            )
+        self.min_size, self.max_size = map(int, sides)
 
     def __call__(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
         """Find the faces in an RGB image.
@@ -76,6 +81,11 @@ class FaceDetector:
             scale = min(scale, self.max_size / max(size))
         width, height = (max(1, int(side * scale + 0.5)) for side in size)
         return width, height
+
+
+def _is_side(text: str) -> bool:
+    """Whether a text states a length that an image can have, or 0."""
+    return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
 def draw(image: Image.Image, boxes: np.ndarray) -> None:

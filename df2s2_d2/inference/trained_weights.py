@@ -79,11 +79,14 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
         checkpoint = torch.load(
             path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path)
         )
-    except OSError:
-        raise
     except Exception as error:  # Unpickling raises whatever other files make it stumble over.
+        if (
+            isinstance(error, OSError) and error.filename is not None
+        ):  # the system's, not the file's
+            raise
         raise ValueError(
-            f"{path} is no checkpoint: expected tensors and plain values as torch.save writes them"
+            f"{path} is no checkpoint: expected tensors and plain values as torch.save writes "
+            "them; files that would run code are not loaded"
         ) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(checkpoint).__name__}")

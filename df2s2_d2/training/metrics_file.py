@@ -80,6 +80,6 @@ def _parsed(line: str) -> dict:
         return {}
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}

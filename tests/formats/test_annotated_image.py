@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from df2s2_d2.formats.annotated_image import image_name
+from df2s2_d2.formats.annotated_image import image_name, leaves_folder
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,26 @@ def test_an_image_has_one_name_however_its_path_is_written(path, name):
 
 def test_without_a_folder_paths_are_relative_to_the_current_one():
     assert image_name(os.path.join(os.getcwd(), "e/a.jpg")) == "e/a"
+
+
+@pytest.mark.parametrize(
+    ("path", "image_dir", "leaves"),
+    [
+        ("e/a.jpg", "/data/images", False),
+        ("e/../a.jpg", "/data/images", False),
+        ("../images/e/a.jpg", "/data/images", False),
+        ("/data/images/e/a.jpg", "/data/images", False),
+        ("..a/b..jpg", "/data/images", False),
+        ("../../../etc/passwd.jpg", "/data/images", True),
+        ("e\\..\\..\\a.jpg", "/data/images", True),
+        ("/etc/passwd.jpg", "/data/images", True),
+        ("/data/images2/a.jpg", "/data/images", True),
+        ("../a.jpg", "images", True),
+        ("../a.jpg", "s3://bucket/images", True),
+        ("e/../a.jpg", "s3://bucket/images", False),
+        ("../a.jpg", "", False),
+        ("/anywhere/a.jpg", "/", False),
+    ],
+)
+def test_paths_leave_the_folder_by_what_they_say(path, image_dir, leaves):
+    assert leaves_folder(path, image_dir) == leaves

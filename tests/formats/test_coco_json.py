@@ -160,3 +160,20 @@ def test_each_box_knows_its_place_in_the_list(write):
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
     first, second = read_images(write({"images": images, "annotations": annotations}))
     assert (first.places.tolist(), second.places.tolist()) == ([1], [0, 2])
+
+
+@pytest.mark.parametrize("value", [True, 10**400, "1", [1]])
+def test_values_of_other_kinds_are_no_coordinates(write, value):
+    annotation = {"image_id": 3, "bbox": [1, 2, value, 4]}
+    with pytest.raises(ValueError, match=r"annotations\[0\]: expected"):
+        read_images(write({"images": IMAGES, "annotations": [annotation]}))
+
+
+@pytest.mark.parametrize("value", [10**400, [[[[[[]]]]]], {"a": 1}])
+def test_sizes_and_flags_of_other_kinds_are_named(write, value):
+    image = {"id": 3, "file_name": "a.jpg", "height": value, "width": 3}
+    with pytest.raises(ValueError, match=r'images\[0\]: expected "height" in pixels'):
+        read_images(write({"images": [image], "annotations": []}))
+    annotation = {"image_id": 3, "bbox": BOX, "iscrowd": value}
+    with pytest.raises(ValueError, match=r'annotations\[0\]: expected "iscrowd" as 0 or 1'):
+        read_images(write({"images": IMAGES, "annotations": [annotation]}))

@@ -48,13 +48,21 @@ def test_rows_that_are_none_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[", "is no JSON"),
+        ("[", "line 1, column 2: expected JSON"),
         ('{"images": []}', "a list of detections, found a dict"),
         ("[3]", r"\[0\]: expected"),
         ('[{"image_id": 1, "bbox": [1, 2, 3], "score": 1}]', r"\[0\]: expected"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, NaN], "score": 1}]', r"\[0\]: expected"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', r"\[0\]: expected"),
         ('[{"image_id": null, "bbox": [1, 2, 3, 4], "score": 1}]', r"\[0\]: expected"),
+        ('[{"image_id": true, "bbox": [1, 2, 3, 4], "score": 1}]', r"\[0\]: expected"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, true], "score": 1}]', r"\[0\]: expected"),
+        ('[{"image_id": 1, "bbox": "1234", "score": 1}]', r"\[0\]: expected"),
+        ('[{"image_id": 1, "bbox": ["1", 2, 3, 4], "score": 1}]', r"\[0\]: expected"),
+        (f'[{{"image_id": 1, "bbox": [1, 2, 3, {"4" * 400}], "score": 1}}]', r"\[0\]: expected"),
+        ('[{"image_id": 1, "bbox": [1, 2, -3, 4], "score": 1}]', r"\[0\]: expected a width and"),
+        ('[{"image_id": 1, "bbox": [1e8, 2, 3, 4], "score": 1}]', r"\[0\]: .*below 10,000,000 p"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1e200}]', r"\[0\]: expected finite"),
     ],
 )
 def test_other_files_are_errors_that_name_the_place(tmp_path, content, words):
@@ -63,3 +71,13 @@ def test_other_files_are_errors_that_name_the_place(tmp_path, content, words):
     with pytest.raises(ValueError, match=words) as caught:
         read_coco_results(path)
     assert str(path) in str(caught.value)
+
+
+def test_ids_written_as_floats_are_those_written_as_whole_numbers(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(
+        '[{"image_id": 1.0, "bbox": [1, 2, 3, 4], "score": 1},'
+        ' {"image_id": 1, "bbox": [5, 6, 7, 8], "score": 0}]'
+    )
+    found = read_coco_results(path)
+    np.testing.assert_array_equal(found["1"], [[1, 2, 3, 4, 1], [5, 6, 7, 8, 0]])

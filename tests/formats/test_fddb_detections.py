@@ -129,6 +129,7 @@ def test_damaged_archive_is_named(tmp_path):
 def test_written_detections_read_back_exactly(tmp_path):
     rng = np.random.default_rng(0)
     boxes = rng.normal(size=(40, 5)) * [1e3, 1e-3, 10, 10, 1]
+    boxes[:, 2:4] = np.abs(boxes[:, 2:4])
     ellipses = rng.random((3, 6), np.float32)
     folds = {"01": ["a/boxes", "a/left out"], "02": ["a/ellipses", "a/none"]}
     detections = {"a/ellipses": ellipses, "a/boxes": boxes, "a/none": np.zeros((0, 5))}
@@ -145,3 +146,10 @@ def test_what_cannot_be_written_is_told(tmp_path):
         write_detections(tmp_path, {"b": np.zeros((0, 5))}, {"01": ["a"]})
     with pytest.raises(ValueError, match=r"a: expected an array of shape \(n, 5\) or \(n, 6\)"):
         write_detections(tmp_path, {"a": np.zeros((2, 4))}, {"01": ["a"]})
+
+
+def test_a_number_of_rows_has_no_thousands_of_digits(tmp_path):
+    path = tmp_path / "found.txt"
+    path.write_text(f"a\n{'9' * 5_000}\n1 2 3 4 0.5\n")
+    with pytest.raises(ValueError, match=r"found\.txt, line 2: expected the number of rows of a"):
+        read_detections(path)

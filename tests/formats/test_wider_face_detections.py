@@ -133,6 +133,7 @@ def test_damaged_archive_is_named(tmp_path):
 def test_written_detections_read_back_exactly(tmp_path):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(40, 5)) * [1e3, 1e-3, 10, 10, 1]
+    rows[:, 2:4] = np.abs(rows[:, 2:4])
     single = rng.random((3, 5), np.float32)
     write_detections(tmp_path, {"e/i.a": rows, "f/j": single, "f/none": np.zeros((0, 5))})
     back = read_event_files(tmp_path)
@@ -154,3 +155,16 @@ def test_image_names_cannot_leave_the_folder(tmp_path, image):
 def test_written_arrays_have_five_columns(tmp_path):
     with pytest.raises(ValueError, match=r"e/i: expected an array of shape \(n, 5\)"):
         write_detections(tmp_path, {"e/i": np.zeros((5, 4))})
+
+
+def test_a_number_of_detections_has_no_thousands_of_digits(tmp_path):
+    path = write_files(tmp_path / "d", {"e/i.txt": f"i\n{'9' * 5_000}\n1 2 3 4 0.5\n"})
+    with pytest.raises(ValueError, match=r"i\.txt, line 2: expected the number of detections"):
+        read_event_files(path)
+
+
+def test_sides_below_nothing_are_named_with_their_line(tmp_path):
+    rows = "1 2 3 4 0.5\n5 6 0 -0.5 0.4\n5 6 7 -8 0.3\n"
+    path = write_files(tmp_path / "d", {"e/i.txt": f"i\n3\n{rows}"})
+    with pytest.raises(ValueError, match=r"i\.txt, line 5: expected a width and height of 0 or m"):
+        read_event_files(path)

@@ -162,3 +162,32 @@ def test_official_crowds(shared_data):
 def test_each_box_knows_its_line_whatever_lines_are_blank(write):
     images = read_images(write("\na.jpg\n\n2\n1 2 3 4\n\n5 6 7 8\nb.jpg\n0\nc.jpg\n1\n1 2 3 4\n"))
     assert [image.places.tolist() for image in images] == [[5, 7], [], [12]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "e/a.jpg 1 449 330 570 478",
+        "e/a.jpg 449,330,570,478,0 1,2,3,4,0",
+        "e/a.PNG\t449 330 570 478",
+    ],
+)
+@pytest.mark.parametrize("rest", ["", "e/b.jpg\n1\n1 2 3 4\n"])
+def test_faces_behind_the_path_are_of_another_format(tmp_path, line, rest):
+    path = tmp_path / "faces.txt"
+    path.write_text(f"{line}\n{rest}")
+    with pytest.raises(ValueError, match=r"faces\.txt, line 1: expected the path of an image al"):
+        read_images(str(path))
+
+
+def test_names_may_hold_numbers_behind_a_dot(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("e/a.jpg 2.jpg\ne/b 1 2 3.png\n")
+    assert [image.path for image in read_images(str(path))] == ["e/a.jpg 2.jpg", "e/b 1 2 3.png"]
+
+
+def test_a_number_of_faces_has_no_thousands_of_digits(tmp_path):
+    path = tmp_path / "faces.txt"
+    path.write_text(f"e/a.jpg\n{'9' * 5_000}\n1 2 3 4\n")
+    with pytest.raises(ValueError, match=r"faces\.txt, line 2: expected the number of faces"):
+        read_images(str(path))

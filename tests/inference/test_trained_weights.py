@@ -115,3 +115,15 @@ def test_a_checkpoint_whose_model_is_something_else_is_refused(model, tmp_path):
     torch.save({"model": [1, 2]}, tmp_path / "model.pth")
     with pytest.raises(ValueError, match="its 'model' is a list"):
         load_trained(model, str(tmp_path / "model.pth"))
+
+
+def test_places_before_the_start_of_a_file_are_a_fault_of_the_file(tmp_path, monkeypatch):
+    """As damaged archives state them; the system's error then names no file."""
+    torch.save({"model": {}}, tmp_path / "a.pth")
+
+    def load(*_, **__):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ValueError, match=r"a\.pth is no checkpoint"):
+        read_checkpoint(str(tmp_path / "a.pth"))

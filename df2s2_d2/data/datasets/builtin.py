@@ -38,6 +38,7 @@ def register_wider_face(
     image_dir: str | os.PathLike[str],
     annotation_file: str | os.PathLike[str],
     ground_truth_dir: str | os.PathLike[str] | None = None,
+    outside_images: bool = False,
 ) -> None:
     """Register a data set of faces in detectron2's catalogs; its files are read when it is used.
 
@@ -47,13 +48,15 @@ def register_wider_face(
         annotation_file: COCO JSON if its name ends in ``.json``, else WIDER FACE's text, or a text
             with image paths alone (to be detected in, not trained on).
         ground_truth_dir: folder of ``wider_{face,easy,medium,hard}_val.mat``, if there is one.
+        outside_images: whether the annotation file may name images outside ``image_dir``, by ``..``
+            or absolute paths. Leave it unless you know who wrote the file: they are read.
 
     Raises:
         ValueError: if the name is taken.
     """
     _check_free(name)
     remedy = "Check what was given to register_wider_face."
-    _register_wider_face(name, image_dir, annotation_file, ground_truth_dir, remedy)
+    _register_wider_face(name, image_dir, annotation_file, ground_truth_dir, remedy, outside_images)
 
 
 def register_fddb(
@@ -131,9 +134,10 @@ def _register_wider_face(
     annotation_file: str | os.PathLike[str],
     ground_truth_dir: str | os.PathLike[str] | None,
     remedy: str,
+    outside_images: bool = False,
 ) -> None:
     image_dir, annotation_file = os.fspath(image_dir), os.fspath(annotation_file)
-    load = partial(_load_wider_face, name, image_dir, annotation_file, remedy)
+    load = partial(_load_wider_face, name, image_dir, annotation_file, remedy, outside_images)
     DatasetCatalog.register(name, load)
     MetadataCatalog.get(name).set(
         thing_classes=["face"],
@@ -161,12 +165,13 @@ def _register_fddb(
 
 
 def _load_wider_face(
-    name: str, image_dir: str, annotation_file: str, remedy: str
+    name: str, image_dir: str, annotation_file: str, remedy: str, outside_images: bool
 ) -> list[dict[str, Any]]:
     _check_exists(name, "image folder", image_dir, os.path.isdir, remedy)
     _check_exists(name, "annotation file", annotation_file, os.path.isfile, remedy)
     is_json = annotation_file.lower().endswith(".json")
-    return (load_coco_boxes if is_json else load_wider_face)(image_dir, annotation_file)
+    load = load_coco_boxes if is_json else load_wider_face
+    return load(image_dir, annotation_file, outside_images)
 
 
 def _load_fddb(name: str, image_dir: str, folds_dir: str, remedy: str) -> list[dict[str, Any]]:

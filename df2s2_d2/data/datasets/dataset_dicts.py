@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from detectron2.structures import BoxMode
 
 from df2s2_d2.data.image_size import read_image_size
-from df2s2_d2.formats.annotated_image import AnnotatedImage, image_name
+from df2s2_d2.formats.annotated_image import AnnotatedImage, image_name, leaves_folder
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,29 @@ def make_record(image_dir: str, path: str) -> ImageRecord:
     return ImageRecord(file_name=file_name, image_id=image_name(path, image_dir))
 
 
+def check_inside(
+    image_dir: str, paths: Iterable[str], place: str, outside_images: bool = False
+) -> None:
+    """Check that no image of a data set lies outside its folder: annotations may be a stranger's.
+
+    Args:
+        image_dir: folder that the paths are relative to.
+        paths: of images.
+        place: where they stand, for messages.
+        outside_images: whether they may lie anywhere.
+
+    Raises:
+        ValueError: naming the place and the first that lies elsewhere.
+    """
+    outside = next((path for path in paths if leaves_folder(path, image_dir)), None)
+    if outside is not None and not outside_images:
+        raise ValueError(
+            f"{place} names the image {outside[:200]!r} outside the folder {image_dir}: give the "
+            "folder that holds all images, or, if you trust the file, outside_images=True to "
+            "register_wider_face"
+        )
+
+
 def make_annotations(
     boxes: np.ndarray, ignored: np.ndarray, attributes: Mapping[str, np.ndarray] | None = None
 ) -> list[dict[str, Any]]:
@@ -76,7 +99,10 @@ def make_annotations(
 
 
 def make_records(
-    image_dir: str, annotation_file: str, images: Sequence[AnnotatedImage]
+    image_dir: str,
+    annotation_file: str,
+    images: Sequence[AnnotatedImage],
+    outside_images: bool = False,
 ) -> list[dict[str, Any]]:
     """Make the dataset dicts of a file's images without opening any.
 
@@ -84,11 +110,16 @@ def make_records(
         image_dir: folder that the images' paths are relative to.
         annotation_file: where they stand, for the log.
         images: what the file holds.
+        outside_images: whether they may lie outside the folder.
 
     Returns:
         One dict an image in the given order; ``height`` and ``width`` as the file states them, if
         it does. Where it says of no image which faces it has, the dicts have no ``annotations``.
+
+    Raises:
+        ValueError: if an image lies outside the folder without leave.
     """
+    check_inside(image_dir, (image.path for image in images), annotation_file, outside_images)
     records = []
     num_boxes = num_kept = 0
     for image in images:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from df2s2_d2.data.datasets.dataset_dicts import make_annotations, make_record
+from df2s2_d2.data.datasets.dataset_dicts import check_inside, make_annotations, make_record
 from df2s2_d2.formats.fddb_folds import load_folds
 
 
@@ -24,10 +24,11 @@ def load_fddb(image_dir: str, folds_dir: str) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if there are no such files.
-        ValueError: if a file departs from the format.
+        ValueError: if a file departs from the format, or an image lies outside the folder.
     """
     records = []
     for fold, images in load_folds(folds_dir).items():
+        check_inside(image_dir, images, f"{folds_dir}, fold {fold},")
         for image, ellipses in images.items():
             record = make_record(image_dir, f"{image}.jpg")
             record["fold"] = fold

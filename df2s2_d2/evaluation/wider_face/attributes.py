@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells
+from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells, whole_numbers
 
 from .ground_truth import GroundTruth
 
@@ -48,13 +48,14 @@ def load_attributes(
     num_faces = np.bincount(ground_truth.image_index, minlength=len(ground_truth.images))
     attributes = {}
     for name, events in zip(ATTRIBUTE_VALUES, cells, strict=True):
-        values = [image.ravel() for image in flatten_cells(events)]
-        if [len(one) for one in values] != num_faces.tolist():
+        place = f"{path}, {name}_label_list"
+        values = flatten_cells(events, place)
+        if [np.size(one) for one in values] != num_faces.tolist():
             raise ValueError(
                 f"{path}: {name}_label_list has not one value for each face; "
                 "fetch the official file again"
             )
-        attributes[name] = np.concatenate([np.zeros(0, np.int64), *values]).astype(np.int64)
+        attributes[name] = whole_numbers(values, place)
     return attributes
 
 

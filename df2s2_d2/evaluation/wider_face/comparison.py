@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from df2s2_d2.formats.detection_files import read_detections
 
+from ..image_names import check_image_names
 from ..protocol import describe_protocol, read_protocol
 from .ground_truth import load_ground_truth
 from .published_curves import PublishedCurves, read_published_curves
@@ -48,7 +49,9 @@ def compare(
     for name, path in detections:
         if name in comparison.results:
             raise ValueError(f"two sets of detections are called {name!r}; rename one")
-        comparison.results[name] = evaluate_wider_face(read_detections(path), ground_truth)
+        rows = read_detections(path)
+        check_image_names(path, rows, ground_truth.images, str(ground_truth_dir))
+        comparison.results[name] = evaluate_wider_face(rows, ground_truth)
         comparison.remarks[name] = describe_protocol(read_protocol(path))
     if curves_dir:
         for name, curves in read_published_curves(curves_dir).items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from df2s2_d2.formats.rows_by_image import concatenate_rows
-from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells
+from df2s2_d2.formats.wider_face_mat import flatten_cells, load_cells, text_of, whole_numbers
 
 SETTINGS = ("easy", "medium", "hard")
 
@@ -101,12 +101,20 @@ def load_ground_truth(directory: str | os.PathLike) -> GroundTruth:
     directory = Path(directory)
     path = directory / "wider_face_val.mat"
     events, files, boxes = load_cells(path, "event_list", "file_list", "face_bbx_list")
+    if len(events) != len(files):
+        raise ValueError(
+            f"{path}: {len(events)} events but {len(files)} lists of files; "
+            "fetch the official file again"
+        )
+    names = flatten_cells(files, f"{path}, file_list")
+    sizes = [event.size for event in files]
     images = tuple(
-        f"{event.item()}/{name.item()}"
-        for event, names in zip(events, files, strict=False)
-        for name in names.ravel()
+        f"{text_of(event, f'{path}, event_list')}/{text_of(name, f'{path}, file_list')}"
+        for event, name in zip(np.repeat(events, sizes), names, strict=True)
     )
-    boxes_per_image = flatten_cells(boxes)
+    if len(set(images)) != len(images):
+        raise ValueError(f"{path} names an image twice; fetch the official file again")
+    boxes_per_image = flatten_cells(boxes, f"{path}, face_bbx_list")
     if len(boxes_per_image) != len(images):
         raise ValueError(
             f"{path}: {len(images)} images but {len(boxes_per_image)} lists of boxes; "
@@ -114,14 +122,14 @@ def load_ground_truth(directory: str | os.PathLike) -> GroundTruth:
         )
     try:
         image_index, table = concatenate_rows(zip(images, boxes_per_image, strict=True), 4)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; fetch the official file again") from error
     num_faces = np.bincount(image_index, minlength=len(images))
     kept = {}
     for setting in SETTINGS:
         path = directory / f"wider_{setting}_val.mat"
         (lists,) = load_cells(path, "gt_list")
-        kept[setting] = _kept_mask(flatten_cells(lists), num_faces, path)
+        kept[setting] = _kept_mask(flatten_cells(lists, f"{path}, gt_list"), num_faces, path)
     return GroundTruth(images, image_index, table, kept)
 
 
@@ -132,8 +140,8 @@ def _kept_mask(lists: list[np.ndarray], num_faces: np.ndarray, path: Path) -> np
             f"{path}: lists for {len(lists)} images, but wider_face_val.mat has {len(num_faces)}; "
             "all four files must be of one release"
         )
-    lengths = [one.size for one in lists]
-    index = np.concatenate([np.zeros(0), *(one.ravel() for one in lists)]).astype(np.int64)
+    lengths = [np.size(one) for one in lists]
+    index = whole_numbers(lists, f"{path}, gt_list")
     if (index < 1).any() or (index > np.repeat(num_faces, lengths)).any():
         raise ValueError(
             f"{path}: a kept face has an index beyond the faces of its image; "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats import wider_face_text
 from df2s2_d2.formats.detection_files import read_detections
-from df2s2_d2.formats.wider_face_detections import format_detections
+from df2s2_d2.formats.wider_face_detections import format_detections, is_submission_name
 
 # The earliest that a zip archive can state: equal detections make equal archives.
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -21,44 +23,28 @@ def read_image_names(image_list: str | os.PathLike) -> list[str]:
 
     Args:
         image_list: ``wider_face_test_filelist.txt``, a text with one ``<event>/<image>.jpg`` a
-            line, or an annotation text, whose lines of numbers are passed over.
+            line, or an annotation text.
 
     Returns:
         Names ``"<event>/<image>"`` in the order of the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a line is neither a path nor numbers, an image comes twice, or there is
-            none; the message names file and line.
+        ValueError: if it is no such text, an image is named otherwise or comes twice, or there is
+            none; the message names file and line, or the image.
     """
     path = Path(image_list)
     if not path.is_file():
         raise FileNotFoundError(f"{path} not found: give a text of <event>/<image>.jpg a line")
-    images: dict[str, int] = {}
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
-        if not line or _is_numeric(line):
-            continue
-        image, dot, _ = line.rpartition(".")
-        event, _, stem = image.partition("/")
-        if not (dot and event and stem) or "/" in stem:
+    names = []
+    for image in wider_face_text.read_images(str(path)):
+        name, extension = posixpath.splitext(image.path)
+        if not (extension and is_submission_name(name)):
             raise ValueError(
-                f"{path}, line {number}: expected <event>/<image>.jpg or numbers, "
-                f"found {line[:80]!r}"
+                f"{path}: expected images <event>/<image>.jpg, found {image.path[:80]!r}"
             )
-        if image in images:
-            raise ValueError(f"{path}, line {number}: {image} stands in line {images[image]} too")
-        images[image] = number
-    if not images:
-        raise ValueError(f"{path} names no image; expected <event>/<image>.jpg a line")
-    return list(images)
-
-
-def _is_numeric(line: str) -> bool:
-    try:
-        return bool([float(field) for field in line.split()])
-    except ValueError:
-        return False
+        names.append(name)
+    return names
 
 
 def write_submission(

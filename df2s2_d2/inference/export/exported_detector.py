@@ -31,6 +31,7 @@ class ExportedDetector:
 
     Raises:
         ImportError: if onnxruntime is missing for an ONNX file.
+        ValueError: if it is another file; names it.
     """
 
     def __init__(self, path: str | Path):
@@ -53,7 +54,10 @@ def _open_onnx(path: Path) -> Opened:
         raise ImportError(
             "running an ONNX file needs the package onnxruntime: pip install 'df2s2_d2[export]'"
         ) from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        raise ValueError(f"{path} is no ONNX file that can be run: {error}") from error
 
     def run(images: Tensor) -> list[Tensor]:
         return [torch.from_numpy(x) for x in session.run(OUTPUTS, {INPUT: images.numpy()})]
@@ -63,9 +67,14 @@ def _open_onnx(path: Path) -> Opened:
 
 def _open_torchscript(path: Path) -> Opened:
     files = {METADATA_FILE: ""}
-    with expected_warnings_ignored():
-        module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
-    return module, json.loads(files[METADATA_FILE])
+    try:
+        with expected_warnings_ignored():
+            module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
+        metadata = json.loads(files[METADATA_FILE])
+    except (RuntimeError, ValueError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is no TorchScript file of `df2s2 export`: {reason}") from error
+    return module, metadata
 
 
 class Difference(NamedTuple):

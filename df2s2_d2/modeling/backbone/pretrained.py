@@ -66,9 +66,10 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, ImportError):
         raise
-    except Exception as error:
+    except Exception as error:  # Unpickling raises whatever other files make it stumble over.
         raise ValueError(
-            f"{path} is not a state dict of tensors that can be read: {error}"
+            f"{path} is not a state dict that can be read: expected tensors alone, as torch.save "
+            "or safetensors write them; files that would run code are not loaded"
         ) from error
     is_state_dict = isinstance(state, dict) and all(
         isinstance(name, str) and torch.is_tensor(tensor) for name, tensor in state.items()

@@ -219,7 +219,7 @@ def test_images_of_any_name_are_scored_and_written(
         images = [{"id": i, "file_name": path} for i, path in enumerate(paths)]
         faces = [{"image_id": i, "bbox": [10, 10, 60, 60]} for i in range(len(paths))]
         file.write_text(json.dumps({"images": images, "annotations": faces}))
-    name = register(image_dir=photos, annotation_file=file)
+    name = register(image_dir=photos, annotation_file=file, outside_images=True)
     output = tmp_path / "output/folder"
     results = evaluate(name, *perfect_outputs(name), str(output))
     assert results["wider_face"] == dict.fromkeys(SETTINGS, pytest.approx(1.0))

@@ -46,7 +46,8 @@ def evaluate_setting(detections, boxes, kept, iou_threshold):
     for image, faces in boxes.items():
         if faces and detections.get(image):
             verdicts += judge_image(detections[image], faces, kept[image], iou_threshold)
-    verdicts = [((score - low) / (high - low), *rest) for score, *rest in verdicts]
+    span = high - low or 1  # equal scores become 0
+    verdicts = [((score - low) / span, *rest) for score, *rest in verdicts]
 
     num_kept = sum(sum(mask) for mask in kept.values())
     precision, recall = [], []

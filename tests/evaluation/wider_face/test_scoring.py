@@ -221,6 +221,7 @@ def test_a_million_detections_in_bounded_memory(tmp_path):
     rng = np.random.default_rng(0)
     faces = rng.uniform(0, 1000, size=(num_faces, 4)).round(1) / [1, 1, 10, 10]
     rows = np.tile(faces, (num_rows // num_faces, 1)) + rng.normal(size=(num_rows, 4)).round(1)
+    rows[:, 2:] = np.abs(rows[:, 2:])
     rows = np.concatenate([rows, rng.random((num_rows, 1)).round(4)], axis=1)
     write_detections(tmp_path, {"e/i": rows})
     text = (tmp_path / "e" / "i.txt").read_text()

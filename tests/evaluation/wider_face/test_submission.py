@@ -126,12 +126,14 @@ def test_images_are_named_by_lists_and_annotations(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("e/a.jpg\nb.jpg\n", r"images\.txt, line 2: expected <event>/<image>\.jpg.*'b\.jpg'"),
-        ("e/a.jpg\n3\ne/a.jpg\n", r"images\.txt, line 3: e/a stands in line 1 too"),
-        ("1 2 3 4\n", r"images\.txt names no image"),
+        ("e/a.jpg\nb.jpg\n", r"images\.txt: expected images <event>/<image>\.jpg.*'b\.jpg'"),
+        ("e/a.jpg\n../a.jpg\n", r"images\.txt: expected images .* found '\.\./a\.jpg'"),
+        ("e/a.jpg\ne/a.png\n", r"images\.txt, line 2: expected a name that differs.* line 1"),
+        ("e/a.jpg 1 4 3 5 7\n", r"images\.txt, line 1: expected the path of an image alone"),
+        ("1 2 3 4\n", r"images\.txt, line 1: expected the path of an image"),
     ],
 )
-def test_wrong_lists_are_named_with_the_line(tmp_path, text, message):
+def test_wrong_lists_are_named_with_the_place(tmp_path, text, message):
     path = tmp_path / "images.txt"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

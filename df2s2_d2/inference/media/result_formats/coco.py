@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from df2s2_d2.formats.growing_files import JsonArrayFile
+from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats.base import (
     ResultFile,
@@ -137,7 +138,7 @@ class CocoResults(ResultFile):
 def _read_ids(path: str | os.PathLike) -> tuple[dict[str, int | str], int]:
     """Ids of the images by file name, and that of the category "face", or of the only one."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
         images = {image["file_name"]: image["id"] for image in content["images"]}
         categories = {category["name"]: category["id"] for category in content["categories"]}
         only = next(iter(categories.values())) if len(categories) == 1 else None
