@@ -29,7 +29,7 @@ ELSEWHERE = {
     "SECURITY.md": "security.md",
 }
 _CODE = re.compile(r"^```.*?^```$|(?<!`)`[^`\n]+`", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#]*)(?P<anchor>#[^)\s]*)?(?=\))")
+_LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<path>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)")
 _HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 
 
@@ -77,7 +77,7 @@ def place_on_site(source: str) -> str | None:
 
 
 def links(text: str) -> Iterator[re.Match]:
-    """The links of a page to others, not to the web, with the groups ``path`` and ``anchor``."""
+    """The links of a page to others, not to the web, with ``text``, ``path`` and ``anchor``."""
     prose = _CODE.sub(lambda block: re.sub(r"\S", " ", block[0]), text)
     for match in _LINK.finditer(prose):
         if not re.match(r"[a-z]+:", match["path"]):
@@ -98,20 +98,28 @@ def _as_page(source: str) -> str:
 
 
 def _with_links_of_site(text: str, source: str) -> str:
-    """The text of a page, its links changed to where their targets are on the site."""
+    """The text of a page, its links changed to where their targets are on the site.
+
+    Those to files of the checkout that are no pages, such as configs, become their words alone.
+    """
     parts, end = [], 0
     here = os.path.dirname(place_on_site(source))
     for match in links(text):
         target = os.path.normpath(os.path.join(os.path.dirname(source), match["path"]))
         target = source if not match["path"] else target
         place = place_on_site(target)
-        if place is None or not (ROOT / target).is_file():
-            raise ValueError(f"{source} links {match['path']}, which is no page of the site")
+        if not (ROOT / target).is_file():
+            raise ValueError(f"{source} links {match['path']}, which does not exist")
+        words = text[slice(*match.span("text"))]
+        parts.append(text[end : match.start()])
+        end = match.end()
+        if place is None:
+            parts.append(words)
+            continue
         anchor = match["anchor"] or ""
         if anchor and anchor[1:] not in headings((ROOT / target).read_text(encoding="utf-8")):
             raise ValueError(f"{source} links {match[0]}, but {target} has no such heading")
-        parts += [text[end : match.start()], os.path.relpath(place, here or "."), anchor]
-        end = match.end()
+        parts.append(f"[{words}]({os.path.relpath(place, here or '.')}{anchor})")
     return "".join([*parts, text[end:]])
 
 
