@@ -15,6 +15,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from df2s2_d2.cli.commands import COMMANDS, load_command
 from df2s2_d2.cli.program import build_parser, main, parse_arguments
 from df2s2_d2.data.datasets.builtin import register_all_fddb, register_all_wider_face
+from df2s2_d2.lazy_config import lazy_config_path
 from df2s2_d2.shipped_configs import config_path
 from tests.document_folder import make_document_folder
 from tests.document_snippets import (
@@ -82,7 +83,8 @@ def check_understood(words: list[str]) -> None:
         parsed = parse_arguments(build_parser(load_command(name), name), arguments)
         configs = getattr(parsed, "config_file", None) or []
         for config in [configs] if isinstance(configs, str) else configs:
-            assert config == "CONFIG" or Path(config_path(config)).is_file()
+            find = lazy_config_path if name == "train-lazy" else config_path
+            assert config == "CONFIG" or Path(find(config)).is_file()
 
 
 def run_command(words: list[str]) -> None:
