@@ -244,7 +244,8 @@ def test_ended_process_leaves_whole_files(model, tmp_path):
     assert "Interrupted after " in printed
     num_frames = len(read_json(results))
     assert 0 < num_frames < 6000
-    assert len(read_video(output / "clip.mp4")[0]) == num_frames
+    # That whose picture was not yet made when the signal came is in the results alone.
+    assert num_frames - len(read_video(output / "clip.mp4")[0]) in (0, 1)
 
 
 # Long runs
