@@ -177,7 +177,8 @@ def report(
         results: as the benchmark's own page in README.md describes.
     """
     settings = {key: value for key, value in vars(arguments).items() if key != "output"}
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+    # Names of files, not where they lie on the machine that measured.
+    settings = {k: v.name if isinstance(v, Path) else v for k, v in settings.items()}
     document = {
         "benchmark": kind,
         "environment": describe_environment(device),

@@ -22,6 +22,7 @@ import demo
 from df2s2_d2.cli import detect
 from df2s2_d2.cli.program import build_parser, main
 from df2s2_d2.evaluation import read_detections
+from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media.face_search import detector_config
@@ -135,6 +136,7 @@ def test_threshold_of_the_results_is_independent_of_the_detectors_own(run, photo
     assert scores("--opts", "MODEL.FACE_DETECTOR.SCORE_THRESH_TEST", "0.99") == everything
     middle = float(np.median(everything))
     assert scores("--write-threshold", str(middle)) == [s for s in everything if s > middle] != []
+    assert read_protocol(tmp_path / "out/detections.json").score_threshold == middle
 
 
 def test_failures_are_listed_and_the_exit_code_says_so(run, photos, tmp_path, capsys):

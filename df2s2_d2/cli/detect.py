@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
     exit_code = 0
     if sources:
-        protocol = protocol_of(cfg)
+        protocol = protocol_of(cfg).above(results.score_threshold)
         print(f"[{protocol.describe()}]")
         exit_code = search_faces(cfg, detector, sources, results, pictures, long_run)
         if os.path.isdir(results.folder):

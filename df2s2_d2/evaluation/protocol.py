@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.file_hash import file_sha256
 from df2s2_d2.formats.json_file import read_json, shorten
 
 # Hexadecimal digits of a hash that are printed and recorded.
@@ -64,6 +64,12 @@ class Protocol:
     weights_sha256: str = ""
     name: str = ""
 
+    def above(self, score: float) -> Protocol:
+        """That of the detections with a score above one, of all that came about in this way."""
+        if self.score_threshold is not None and score <= self.score_threshold:
+            return self
+        return dataclasses.replace(self, score_threshold=score, name="")
+
     def describe(self) -> str:
         """All of it in one line; what is unknown is left out."""
         size = f"multi-scale {{{', '.join(self.scales)}}}" if self.scales else self.resize
@@ -88,13 +94,9 @@ class Protocol:
         return dataclasses.asdict(self) | {"scales": list(self.scales)}
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    """The first digits of a file's SHA-256, as ``sha256sum`` prints them."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:_HASH_DIGITS]
+def short_sha256(path: str | os.PathLike) -> str:
+    """The first digits of a file's SHA-256."""
+    return file_sha256(path)[:_HASH_DIGITS]
 
 
 def describe_protocol(protocol: Protocol | None) -> str:

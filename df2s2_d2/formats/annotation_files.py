@@ -119,7 +119,7 @@ def open_writer(
     part, images = FOLDERS.get(format, ("", ""))
     if part and path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file, but {FORMATS[format]} lie in a folder: name another")
-    for taken in [part, "data.yaml"] if format == "yolo" else [part]:
+    for taken in [part, *yolo.DESCRIPTION] if format == "yolo" else [part]:
         require_free(path / taken, overwrite)
     if link_images:
         _check_link(path, images, sizes.image_dir)

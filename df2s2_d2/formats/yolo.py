@@ -158,6 +158,10 @@ def format_labels(
     return "".join(f"{line}\n" for line in lines)
 
 
+# What describes a data set, beside its labels.
+DESCRIPTION = ("classes.txt", "data.yaml")
+
+
 def write_classes(folder: Path) -> None:
     """Write ``classes.txt``, which has a class a line."""
     (folder / "classes.txt").write_text(f"{FACE}\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import statistics
@@ -14,6 +13,7 @@ from detectron2.engine import DefaultTrainer
 
 from df2s2_d2.environment import code_version, processor_name
 from df2s2_d2.evaluation.results import read_wider_face_results
+from df2s2_d2.formats.file_hash import file_sha256
 from df2s2_d2.tables.index import SETTINGS
 from df2s2_d2.tables.runs import Run
 
@@ -104,8 +104,4 @@ def describe_hardware(device: str, processes: int) -> dict[str, Any]:
 
 
 def _describe_file(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}

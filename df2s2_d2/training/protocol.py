@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from detectron2.config import CfgNode
 from detectron2.utils.events import get_event_storage, has_event_storage
 
-from df2s2_d2.evaluation.protocol import Protocol, file_sha256
+from df2s2_d2.evaluation.protocol import Protocol, short_sha256
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
@@ -51,7 +51,7 @@ def weights_under_test(path: str) -> dict[str, str]:
     if has_event_storage():
         return {"weights": f"iteration {get_event_storage().iter}"}
     file = local_file(path)
-    sha256 = file_sha256(file) if os.path.isfile(file) else ""
+    sha256 = short_sha256(file) if os.path.isfile(file) else ""
     return {"weights": os.path.basename(path), "weights_sha256": sha256}
 
 

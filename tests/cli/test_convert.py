@@ -42,6 +42,15 @@ def test_counts_and_losses_are_told(files, capsys):
         assert [len(image.boxes) for image in read_annotations("back.txt")] == [2, 0, 1, 1]
 
 
+def test_classes_of_others_are_kept(files, capsys):
+    (files / "y").mkdir()
+    (files / "y/classes.txt").write_text("person\ncar\n")
+    assert run("faces.txt --to yolo --output y --images images") == 1
+    assert "classes.txt" in capsys.readouterr().err
+    assert (files / "y/classes.txt").read_text() == "person\ncar\n"
+    assert not (files / "y/labels").exists()
+
+
 def test_formats_are_recognised(files, capsys):
     for start, options in (
         ("faces.txt", "--output a.json"),

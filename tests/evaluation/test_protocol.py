@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from df2s2_d2.evaluation.protocol import Protocol, describe_protocol, file_sha256, read_protocol
+from df2s2_d2.evaluation.protocol import Protocol, describe_protocol, read_protocol, short_sha256
 from df2s2_d2.evaluation.results import results_to_json
 
 FULL = Protocol(
@@ -40,8 +40,8 @@ def test_hash_is_that_of_the_file(tmp_path):
     # The standard's example of two blocks, and a million times "a": more than is read at once.
     (tmp_path / "two").write_bytes(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
     (tmp_path / "many").write_bytes(b"a" * 1_000_000)
-    assert file_sha256(tmp_path / "two") == "248d6a61d206"
-    assert file_sha256(tmp_path / "many") == "cdc76e5c9914"
+    assert short_sha256(tmp_path / "two") == "248d6a61d206"
+    assert short_sha256(tmp_path / "many") == "cdc76e5c9914"
 
 
 def test_results_beside_the_detections_they_name(tmp_path):
@@ -92,3 +92,10 @@ def test_results_are_plain_json_with_null_for_nan():
         "dataset": "mine",
         "counts": {"images": 3},
     }
+
+
+def test_what_is_left_of_higher_scores_is_no_published_test():
+    published = Protocol("original size", score_threshold=0.01, name="dsfd-single-scale")
+    assert published.above(0.01) is published
+    assert published.above(0.005) is published
+    assert published.above(0.5) == Protocol("original size", score_threshold=0.5)

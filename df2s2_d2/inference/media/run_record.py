@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from df2s2_d2.formats.file_hash import file_sha256
 from df2s2_d2.formats.whole_outputs import write_whole
 from df2s2_d2.inference.media.sources import Source
 
@@ -220,8 +221,4 @@ def digest(*parts: str | bytes) -> str:
 
 def file_digest(path: str | os.PathLike) -> str:
     """Stands for the content of a file."""
-    hashed = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            hashed.update(block)
-    return f"{_DIGEST}{hashed.hexdigest()}"
+    return f"{_DIGEST}{file_sha256(path)}"
