@@ -19,6 +19,7 @@ sizes of images                   ``image_header``, ``image_size_table``; ``imag
 what they share                   ``annotated_image``, ``categories``, ``rows_by_image``,
                                   ``detection_rows``, ``fddb_blocks``, ``file_hash``,
                                   ``folder_or_zip``, ``growing_files``, ``json_file``,
-                                  ``mat_file``, ``whole_numbers``, ``whole_outputs``
+                                  ``mat_file``, ``whole_numbers``, ``whole_outputs``,
+                                  ``yaml_file``
 ================================  ==================================================================
 """

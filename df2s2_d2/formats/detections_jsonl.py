@@ -18,6 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from df2s2_d2.formats.detection_rows import expected_of_row, first_impossible
+from df2s2_d2.formats.json_file import as_id, is_number_below, shorten
+
+_LARGEST = float(np.finfo(np.float64).max)
+_LAST_FRAME = 10**9
+# Characters, as many as operating systems take.
+_LONGEST_PATH = 4096
+
 
 def format_line(
     file: str,
@@ -62,7 +70,7 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     for number, image, rows in _parse_lines(path):
         if image in lines:
             raise ValueError(
-                f"{path}, lines {lines[image]} and {number} are both about {image}; remove one"
+                f"{path}, lines {lines[image]} and {number} are both about {image[:80]}; remove one"
             )
         lines[image] = number
         detections[image] = rows
@@ -77,31 +85,55 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                 continue
             try:
                 record = json.loads(line)
-                image = _name(record)
-                rows = [[*face["box"], face["score"]] for face in record["faces"]]
-                table = np.array(rows, np.float64).reshape(-1, 5)
-                if not np.isfinite(table).all():
-                    raise ValueError
-            except (
-                AttributeError,
-                KeyError,
-                OverflowError,
-                RecursionError,
-                TypeError,
-                ValueError,
-            ):
+            except (ValueError, RecursionError):
+                record = None
+            image, rows = _name(record), _rows(record)
+            if image is None or rows is None:
                 found = line[:80].decode(errors="replace").strip()
                 remedy = "" if line.endswith(b"\n") else "; it is cut short: write it again"
                 raise ValueError(
                     f'{path}, line {number}: expected JSON with "file" and "faces", each with '
                     f'"box" as [x1, y1, x2, y2] and "score"; found {found!r}{remedy}'
-                ) from None
-            table[:, 2:4] -= table[:, :2]
-            yield number, image, table
+                )
+            wrong = first_impossible(rows)
+            if wrong is not None:
+                raise ValueError(
+                    f"{path}, line {number}: expected {expected_of_row(rows[wrong])}; "
+                    f"found {shorten(record['faces'][wrong])}"
+                )
+            yield number, image, rows
 
 
-def _name(record: Any) -> str:
-    path = Path(record["file"].replace("\\", "/"))
-    if record.get("frame") is not None:
-        return f"{path.stem}/{int(record['frame']):06d}"
-    return f"{path.parent.name}/{path.stem}"
+def _name(record: Any) -> str | None:
+    """The name of the image or frame; None if the record has none."""
+    file = record.get("file") if isinstance(record, dict) else None
+    if not isinstance(file, str) or len(file) > _LONGEST_PATH:
+        return None
+    path = Path(file.replace("\\", "/"))
+    frame = record.get("frame")
+    if not path.stem:
+        return None
+    if frame is None:
+        return f"{path.parent.name}/{path.stem}"
+    frame = as_id(frame)
+    is_number = isinstance(frame, int) and 0 <= frame <= _LAST_FRAME
+    return f"{path.stem}/{frame:06d}" if is_number else None
+
+
+def _rows(record: Any) -> np.ndarray | None:
+    """(n, 5) ``x, y, width, height, score``; None if the record has no faces, or other ones."""
+    faces = record.get("faces") if isinstance(record, dict) else None
+    if not isinstance(faces, list):
+        return None
+    table = []
+    for face in faces:
+        fields = face if isinstance(face, dict) else {}
+        box = fields.get("box")
+        numbers = [*(box if isinstance(box, list) else ()), fields.get("score")]
+        if len(numbers) != 5 or not all(is_number_below(one, _LARGEST) for one in numbers):
+            return None
+        table.append(numbers)
+    rows = np.array(table, np.float64).reshape(-1, 5)
+    with np.errstate(over="ignore"):  # what is too large is told as such
+        rows[:, 2:4] -= rows[:, :2]
+    return rows

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 
 from df2s2_d2.formats.annotated_image import image_name
 from df2s2_d2.formats.whole_numbers import parse_whole_number
 
 _COLUMNS = ("image", "width", "height")
+
+
+def _rows(path: str | os.PathLike, reader: csv.DictReader) -> Iterator[dict[str, str]]:
+    """The rows; an error of the CSV itself, such as a cell that never ends, names the file."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: expected CSV ({error})") from None
 
 
 def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
@@ -26,7 +35,7 @@ def read_image_sizes(path: str | os.PathLike) -> dict[str, tuple[int, int]]:
         reader = csv.DictReader(file)
         if not set(_COLUMNS) <= set(reader.fieldnames or ()):
             raise ValueError(f"{path}, line 1: expected the columns {','.join(_COLUMNS)}")
-        for row in reader:
+        for row in _rows(path, reader):
             image, *sides = (row[column] or "" for column in _COLUMNS)
             width, height = (parse_whole_number(side.strip()) for side in sides)
             if not (width and height):

@@ -63,6 +63,10 @@ class _Tree(NamedTuple):
         )
 
 
+class _DocumentType(ValueError):
+    """A file has a document type."""
+
+
 def read_images(path: Path, dropped: Counter[str], origin: int = 1) -> Iterator[AnnotatedImage]:
     """Read the annotations of a folder, by name.
 
@@ -122,7 +126,7 @@ def _parse(file: Path) -> _Tree:
         lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
 
     def refuse(*_) -> None:
-        raise ValueError(
+        raise _DocumentType(
             f"{file}, line {parser.CurrentLineNumber}: it has a document type, by which a file can "
             "be made to grow without bound or to read others; annotations need none: remove it"
         )
@@ -134,8 +138,13 @@ def _parse(file: Path) -> _Tree:
     content = file.read_bytes()
     try:
         parser.Parse(content, True)
-    except LookupError as error:  # of the encoding that it names
-        raise ValueError(f"{file}: expected XML in UTF-8, found an {error}") from None
+    except _DocumentType:
+        raise
+    except (LookupError, ValueError) as error:  # of the encoding that it names
+        raise ValueError(
+            f"{file}: expected XML in UTF-8, found an encoding that cannot be "
+            f"read ({str(error)[:80]})"
+        ) from None
     except expat.ExpatError as error:
         place = f"{file}, line {error.lineno}, column {error.offset + 1}"
         raise ValueError(

@@ -23,6 +23,8 @@ from df2s2_d2.formats.yolo_layout import YoloLayout
 _DECIMALS, _PIXEL_DECIMALS = 10, 5
 # Other programs round shares of boxes that touch the border to a little more than 1.
 _TOLERANCE = 1e-5
+# Numbers of classes; no data set has as many.
+_LARGEST_CLASS = 1e9
 
 # What labels do not hold of an image.
 WITHOUT_AREA = "boxes without an area"
@@ -98,7 +100,7 @@ def _parse(place: Path, data: bytes) -> np.ndarray:
         shares = row[1:5]
         if (
             len(row) not in (5, 6)
-            or not (row[0] >= 0 and row[0].is_integer())
+            or not (0 <= row[0] <= _LARGEST_CLASS and row[0].is_integer())
             or not all(-_TOLERANCE <= share <= 1 + _TOLERANCE for share in shares)
         ):
             raise ValueError(

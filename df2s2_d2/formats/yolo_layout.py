@@ -8,16 +8,23 @@ names the folders of images of each split, and the classes; ``classes.txt`` has 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from df2s2_d2.formats.json_file import shorten
+from df2s2_d2.formats.yaml_file import read_yaml
 
 # Formats of images that Ultralytics takes.
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".dng", ".heic", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}
 )
 _SPLITS = ("train", "val", "test")
+# What no path has, and bytes of the longest name and characters of the longest path.
+_NO_CHARACTERS = re.compile("[\0\ud800-\udfff]")
+_LONGEST_NAME, _LONGEST_PATH = 255, 1_000
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,7 @@ def _listed_classes(path: Path) -> dict[int, str]:
 
 def _described(file: Path, split: str | None) -> YoloLayout:
     """By what data.yaml says."""
-    import yaml  # here, since it is needed of few data sets
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected keys such as train, val and names, found none")
     chosen = {name: content[name] for name in _SPLITS if content.get(name)}
@@ -132,17 +134,27 @@ def _folder_of(file: Path, content: dict[str, Any], value: Any) -> Path:
     """The folder of images of a split; paths are relative to data.yaml, or to its ``path``."""
     if isinstance(value, list) and len(value) == 1:
         (value,) = value
-    if not isinstance(value, str) or value.endswith(".txt"):
+    if not _is_path(value) or value.endswith(".txt"):
         raise ValueError(
-            f"{file}: expected one folder of images for a split, found {str(value)[:80]!r}; give "
+            f"{file}: expected one folder of images for a split, found {shorten(value)}; give "
             "the folder that holds labels/ instead"
         )
-    root = file.parent / str(content.get("path") or "")
+    below = content.get("path") or ""
+    if not _is_path(below):
+        raise ValueError(f"{file}: expected a folder as path, found {shorten(below)}")
+    root = file.parent / below
     folder = root / value
     # Roboflow writes paths relative to a folder below.
     if not folder.is_dir() and value.startswith("../") and (root / value[3:]).is_dir():
         folder = root / value[3:]
     return folder
+
+
+def _is_path(value: Any) -> bool:
+    """Whether it can be the path of a folder, so that looking for it is no error."""
+    if not isinstance(value, str) or len(value) > _LONGEST_PATH or _NO_CHARACTERS.search(value):
+        return False
+    return all(len(name.encode()) <= _LONGEST_NAME for name in value.split("/"))
 
 
 def _names(content: dict[str, Any]) -> dict[int, str]:
@@ -151,4 +163,8 @@ def _names(content: dict[str, Any]) -> dict[int, str]:
         names = dict(enumerate(names))
     if not isinstance(names, dict):
         return {}
-    return {key: str(name) for key, name in names.items() if isinstance(key, int)}
+    return {
+        key: name if isinstance(name, str) else shorten(name)
+        for key, name in names.items()
+        if isinstance(key, int)
+    }

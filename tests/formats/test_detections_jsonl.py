@@ -52,12 +52,29 @@ def test_lines_are_read_by_the_names_of_events(tmp_path):
         '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, NaN], "score": 1}]}',
         '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, 4]}]}',
         '{"file": "a/b.jpg", "faces": 3}',
+        '{"file": "a/b.jpg", "faces": [{"box": "1234", "score": 1}]}',
+        '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, 4, 0.5, 1, 2, 3, 4], "score": 1}]}',
+        '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, true], "score": 1}]}',
+        '{"file": "", "faces": []}',
+        '{"file": "a/b.mp4", "frame": -1, "faces": []}',
+        '{"file": "a/b.mp4", "frame": "1", "faces": []}',
     ],
 )
 def test_lines_of_another_kind_are_named(tmp_path, line):
     path = tmp_path / "found.jsonl"
     path.write_text(f"{format_line('a/a.jpg', (10, 20), FACES)}\n{line}\n")
     with pytest.raises(ValueError, match=r'found.jsonl, line 2: expected JSON with "file"'):
+        read_detections(path)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [([9, 9, 3, 12], "a width and height of 0"), ([0, 0, 1e8, 1], "coordinates below 10,000,000")],
+)
+def test_boxes_that_are_none_are_told(tmp_path, box, expected):
+    path = tmp_path / "found.jsonl"
+    path.write_text(json.dumps({"file": "a/b.jpg", "faces": [{"box": box, "score": 1}]}))
+    with pytest.raises(ValueError, match=f"found.jsonl, line 1: expected .*{expected}"):
         read_detections(path)
 
 

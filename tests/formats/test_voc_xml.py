@@ -118,7 +118,7 @@ def test_deeply_nested_files_do_no_harm(save):
     ("old", "new", "message"),
     [
         ("</annotation>", "", r"line 19, column 1: expected XML, found a fault in it"),
-        ("utf-8", "klingon", "expected XML in UTF-8, found an unknown encoding"),
+        ("utf-8", "klingon", "expected XML in UTF-8, found an encoding that cannot be read"),
         ("annotation>", "other>", "line 2: expected <annotation>; found '<other>'"),
         ("<xmin>1</xmin>", "", "line 12: expected <xmin> in pixels; found nothing"),
         ("<xmin>1<", "<xmin>one<", "line 12: expected <xmin> in pixels; found 'one'"),

@@ -42,6 +42,25 @@ RESULTS = st.lists(
 RIGHT_RESULTS = b'[{"image_id": "e/a", "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]'
 
 
+LINES = st.lists(
+    json_objects(
+        file=st.sampled_from(("e/a.jpg", "e\\b.jpg", "c.mp4", "", "/", "..")),
+        frame=st.none() | st.integers(-1, 9) | st.just(10**400),
+        faces=st.lists(
+            json_objects(
+                box=st.lists(st.floats(0, 999), min_size=4, max_size=4) | st.just("1234"),
+                score=st.floats(0, 1),
+            ),
+            max_size=3,
+        ),
+    ),
+    max_size=4,
+)
+RIGHT_LINES = b"""{"file": "e/a.jpg", "faces": [{"box": [1, 2, 30, 40], "score": 0.5}]}
+{"file": "c.mp4", "frame": 3, "time": 0.5, "faces": []}
+"""
+
+
 def check_rows(detections) -> None:
     for rows in (detections or {}).values():
         assert rows.ndim == 2 and rows.shape[1] in (5, 6) and rows.dtype == np.float64
@@ -69,6 +88,16 @@ def test_archives(folder, case):
 )
 def test_coco_results(folder, case):
     path = folder / "found.json"
+    path.write_bytes(case)
+    check_rows(ends_well(lambda: read_detections(path), str(path)))
+
+
+@fuzz(
+    st.builds(lambda lines: "\n".join(map(json.dumps, lines)).encode(), LINES)
+    | mutated(RIGHT_LINES, tokens=(*TOKENS, b"[" * 5000, b"null", b"true", b"{", b"]"))
+)
+def test_lines_of_json(folder, case):
+    path = folder / "found.jsonl"
     path.write_bytes(case)
     check_rows(ends_well(lambda: read_detections(path), str(path)))
 

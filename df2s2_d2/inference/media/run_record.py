@@ -21,11 +21,17 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.formats.file_hash import file_sha256
+from df2s2_d2.formats.json_file import read_json, shorten
+from df2s2_d2.formats.whole_numbers import parse_whole_number
 from df2s2_d2.formats.whole_outputs import write_whole
 from df2s2_d2.inference.media.sources import Source
 
 _VERSION = 1
 _DIGEST = "sha256:"
+# Above all counts and sizes of files.
+_MOST = 1 << 62
+# Of changes that are told, and characters of their names.
+_MOST_CHANGES, _LONGEST_NAME = 4, 40
 # Seconds of work that a run which is killed does again at most, and an input.
 SAVING_INTERVAL = 5.0
 
@@ -155,6 +161,12 @@ class RunRecord:
                 f"{self._path} is of a run with other settings ({'; '.join(changes)}): use the "
                 "same to go on, or leave out --resume to start anew"
             )
+        if content["inputs"] != len(self.sources):
+            raise ValueError(
+                f"{self._path} is of a run of {content['inputs']:,} inputs, these are "
+                f"{len(self.sources):,}: give the same to go on, or leave out --resume "
+                "to start anew"
+            )
         self._done = {index for first, last in content["done"] for index in range(first, last + 1)}
         self.checkpoint = content["checkpoint"]
         self.is_complete = content["complete"]
@@ -177,19 +189,77 @@ def read_record(path: Path) -> dict[str, Any] | None:
         ValueError: if it is damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != _VERSION:
-            raise ValueError(f"version {content['version']}")
-        for key in ("settings", "inputs", "complete", "done", "failures", "checkpoint"):
-            content[key]
+        content = read_json(path)
+        wrong = _first_fault(content)
     except FileNotFoundError:
         return None
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
+        wrong = str(error)
+    if wrong is not None:
         raise ValueError(
-            f"{path} is no record of a run ({' '.join(str(error).split())}): remove it and start "
-            "anew without --resume"
-        ) from error
+            f"{path} is no record of a run ({wrong}): remove it and start anew without --resume"
+        )
     return content
+
+
+def _first_fault(content: Any) -> str | None:
+    """What is not as :meth:`RunRecord.save` writes it; None if all is."""
+    if not isinstance(content, dict) or content.get("version") != _VERSION:
+        return f"expected version {_VERSION}, found {shorten(content)}"
+    inputs = content.get("inputs")
+    is_right = {
+        "settings": lambda value: isinstance(value, dict),
+        "inputs": _is_count,
+        "complete": lambda value: isinstance(value, bool),
+        "done": lambda value: _are_ranges(value, inputs),
+        "failures": lambda value: isinstance(value, dict) and all(map(_is_failure, value.items())),
+        "checkpoint": lambda value: value is None or _is_checkpoint(value),
+    }
+    for key, check in is_right.items():
+        if key not in content:
+            return f"it has no {key}"
+        if not check(content[key]):
+            return f"its {key} cannot be {shorten(content[key])}"
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+def _are_ranges(value: Any, limit: int) -> bool:
+    """Whether it is as of :func:`_ranges`, of numbers below a limit."""
+    before = -1
+    for pair in value if isinstance(value, list) else [None]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_count, pair))):
+            return False
+        first, last = pair
+        if not before < first <= last < limit:
+            return False
+        before = last
+    return True
+
+
+def _is_failure(item: tuple[str, Any]) -> bool:
+    index, texts = item
+    is_index = str(parse_whole_number(index)) == index
+    return is_index and isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+
+
+def _is_checkpoint(value: Any) -> bool:
+    fields = value if isinstance(value, dict) else {}
+    counts, results = fields.get("counts"), fields.get("results")
+    if not (isinstance(counts, list) and len(counts) == 3 and all(map(_is_count, counts))):
+        return False
+    return (
+        isinstance(results, dict)
+        and _is_count(results.get("faces"))
+        and all(
+            isinstance(state, dict) and all(map(_is_count, state.values()))
+            for name, state in results.items()
+            if name != "faces"
+        )
+    )
 
 
 def _ranges(indices: Iterable[int]) -> list[list[int]]:
@@ -205,9 +275,17 @@ def settings_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     for name in {**before, **now}:
         old, new = before.get(name), now.get(name)
         if old != new:
+            name = name[:_LONGEST_NAME]
             is_digest = isinstance(old, str) and old.startswith(_DIGEST)
-            changes.append(f"{name} changed" if is_digest else f"{name} was {old}, is {new}")
+            was, now_is = map(_as_text, (old, new))
+            changes.append(f"{name} changed" if is_digest else f"{name} was {was}, is {now_is}")
+    if len(changes) > _MOST_CHANGES:
+        changes[_MOST_CHANGES:] = [f"and {len(changes) - _MOST_CHANGES} more"]
     return changes
+
+
+def _as_text(value: Any) -> str:
+    return value[:60] if isinstance(value, str) else shorten(value)
 
 
 def digest(*parts: str | bytes) -> str:

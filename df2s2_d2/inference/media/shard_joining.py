@@ -41,8 +41,14 @@ def join_shards(folder: Path) -> JoinedShards:
     records = _read_records(folder)
     shards = sorted(records, key=lambda shard: shard.number)
     files = []
-    for name in records[shards[0]]["settings"]["--save"]:
-        for file, join in _FILES.get(name, {}).items():
+    saved = records[shards[0]]["settings"].get("--save")
+    if not isinstance(saved, list):
+        raise ValueError(
+            f"The shards in {folder} do not say which files they wrote, by --save: run them again "
+            "without --resume"
+        )
+    for name in (name for name in _FILES if name in saved):
+        for file, join in _FILES[name].items():
             path = folder / file
             parts = [path.with_name(f"{path.stem}{s.suffix}{path.suffix}") for s in shards]
             with replacing(path) as place:
@@ -59,7 +65,7 @@ def join_shards(folder: Path) -> JoinedShards:
 def _read_records(folder: Path) -> dict[Shard, dict[str, Any]]:
     records = {}
     for path in folder.glob("run.*-of-*.json"):
-        match = re.fullmatch(r"run\.(\d+)-of-(\d+)\.json", path.name)
+        match = re.fullmatch(r"run\.(\d{1,6})-of-(\d{1,6})\.json", path.name)
         if match and (record := read_record(path)) is not None:
             records[Shard(*map(int, match.groups()))] = record
     if not records:

@@ -220,6 +220,15 @@ def test_damaged_records_are_told(photos, tmp_path, text):
         run(photos, tmp_path, resume=True)
 
 
+def test_shards_that_do_not_say_what_they_wrote_are_told(tmp_path):
+    for number in (1, 2):
+        record = RunRecord([], tmp_path / f"run.{number}-of-2.json")
+        record.is_complete = True
+        record.save(lambda: None)
+    with pytest.raises(ValueError, match="do not say which files they wrote, by --save"):
+        join_shards(tmp_path)
+
+
 def test_results_are_on_the_disk_before_they_count_as_done(photos, tmp_path, monkeypatch):
     calls = []
     for owner, name in ((ResultFiles, "sync"), (run_record, "write_whole")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class ResultFile(ABC):
     """
 
     @abstractmethod
-    def __init__(self, output: RunOutput, state: Any = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         """
         Args:
             output: where it goes, and of what it is.
@@ -64,8 +64,8 @@ class ResultFile(ABC):
         """Write the faces of a frame, (n, 5) ``x1, y1, x2, y2, score``."""
 
     @abstractmethod
-    def state(self) -> Any:
-        """What continues the file after the last frame, to be kept as JSON."""
+    def state(self) -> dict[str, int]:
+        """What continues the file after the last frame: numbers of 0 or more by their names."""
 
     @abstractmethod
     def sync(self) -> None:

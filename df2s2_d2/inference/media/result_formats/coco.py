@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ class CocoResults(ResultFile):
     is shared out so that no two shards have a number in common.
     """
 
-    def __init__(self, output: RunOutput, state: dict[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         self._shard = output.shard
         self._ground_truth = output.coco_ground_truth
         self._ids, self._category = {}, 1

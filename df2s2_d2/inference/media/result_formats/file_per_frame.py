@@ -6,7 +6,7 @@ import os
 import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +74,8 @@ class _FilePerFrame(ResultFile):
         write_whole(path, text.encode("utf-8"), durable=False)
         self._written.append(path)
 
-    def state(self) -> None:
-        return None
+    def state(self) -> dict[str, int]:
+        return {}
 
     def sync(self) -> None:
         for path in self._written:
@@ -97,7 +97,7 @@ class WiderResults(_FilePerFrame):
     number, is an image. A second image of like name in a folder of like name gets a number.
     """
 
-    def __init__(self, output: RunOutput, state: None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         super().__init__(output.folder / "wider", ".txt", output.sources)
 
     def _wanted_name(self, source: Source) -> str:
@@ -131,7 +131,7 @@ def _as_text(path: str | os.PathLike) -> str:
 class YoloResults(_ByPath):
     """``yolo/labels/<image>.txt`` with the score as sixth number, and ``yolo/classes.txt``."""
 
-    def __init__(self, output: RunOutput, state: None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         super().__init__(output.folder / "yolo/labels", ".txt", output.sources)
         yolo.write_classes(output.folder / "yolo")
 
@@ -143,7 +143,7 @@ class YoloResults(_ByPath):
 class VocResults(_ByPath):
     """``voc/Annotations/<image>.xml`` with the score as ``confidence``."""
 
-    def __init__(self, output: RunOutput, state: None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         super().__init__(output.folder / "voc/Annotations", ".xml", output.sources)
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,14 +19,18 @@ class _OneFile(ResultFile):
 
     _file: GrowingFile
 
-    def state(self) -> int:
-        return self._file.end
+    def state(self) -> dict[str, int]:
+        return {"end": self._file.end}
 
     def sync(self) -> None:
         self._file.sync()
 
     def close(self) -> None:
         self._file.close()
+
+
+def _end(state: Mapping[str, int] | None) -> int | None:
+    return None if state is None else state.get("end")
 
 
 def _line(frame: Frame, faces: np.ndarray) -> str:
@@ -37,8 +41,8 @@ def _line(frame: Frame, faces: np.ndarray) -> str:
 class JsonResults(_OneFile):
     """``detections.json``: an array of what ``detections.jsonl`` has line by line."""
 
-    def __init__(self, output: RunOutput, state: int | None = None):
-        self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=state)
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+        self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=_end(state))
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
         self._file.add_lines([_line(frame, faces)])
@@ -47,8 +51,8 @@ class JsonResults(_OneFile):
 class JsonLinesResults(_OneFile):
     """``detections.jsonl``, see :mod:`~df2s2_d2.formats.detections_jsonl`."""
 
-    def __init__(self, output: RunOutput, state: int | None = None):
-        self._file = GrowingFile(output.file("detections.jsonl"), end=state)
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+        self._file = GrowingFile(output.file("detections.jsonl"), end=_end(state))
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
         self._file.append(f"{_line(frame, faces)}\n")
@@ -59,9 +63,9 @@ class CsvResults(_OneFile):
 
     _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
 
-    def __init__(self, output: RunOutput, state: int | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
         self._file = GrowingFile(
-            output.file("detections.csv"), _csv_text([self._COLUMNS]), end=state
+            output.file("detections.csv"), _csv_text([self._COLUMNS]), end=_end(state)
         )
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
