@@ -6,16 +6,17 @@ tools/convert_timm_weights.py makes its ImageNet weights (Apache-2.0).
 from detectron2.config import LazyCall as L
 from detectron2.data import transforms as T
 from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.solver.build import get_default_optimizer_params
 from torch.optim import AdamW
 
 from df2s2_d2.data.augmentation import PhotometricDistortion, RandomDegradation, RandomWindow
+from df2s2_d2.data.mosaic import Mosaic, quarter_mapper
 from df2s2_d2.modeling import FFP, FaceDetector, PyramidBackbone, Shot, TowerHead
 from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.backbone import BottomUp, TimmNetwork
 from df2s2_d2.modeling.losses import FocalLoss
 from df2s2_d2.modeling.map_shapes import map_shapes
 from df2s2_d2.modeling.targets import AnchorMatcher
+from df2s2_d2.training.optimizer import parameter_groups
 from df2s2_d2.training.schedules import warmup_cosine
 
 from .common.train import train
@@ -77,8 +78,12 @@ model = L(FaceDetector)(
 
 optimizer = L(AdamW)(
     # The trainer sets params.model.
-    params=L(get_default_optimizer_params)(
-        base_lr="${..lr}", weight_decay_norm=0.0, weight_decay_bias=0.0
+    params=L(parameter_groups)(
+        base_lr="${..lr}",
+        # Its ImageNet weights are to be adapted, not learned anew.
+        bottom_up_lr_factor=0.2,
+        weight_decay_norm=0.0,
+        weight_decay_bias=0.0,
     ),
     lr=0.0007,
     betas=[0.9, 0.999],
@@ -89,13 +94,14 @@ lr_multiplier = L(warmup_cosine)(max_iter="${train.max_iter}", warmup_iters=200)
 
 dataloader.train.total_batch_size = 16
 dataloader.train.num_workers = 2
-dataloader.train.mapper.min_face_size = 3.0
+dataloader.train.mapper.min_face_size = 4.0
+dataloader.train.mapper.small_faces = "ignore"
 dataloader.train.mapper.augmentations = [
     L(RandomWindow)(
         output_size=256,
         pad_value="${model.pixel_mean}",
         scale_range=[0.3, 2.0],
-        face_sizes=[8.0, 128.0],
+        face_sizes=[7.0, 320.0],
         face_prob=0.5,
         # The squeezed photographs of a test, and upright faces as they are.
         squeeze_range=[0.77, 1.8],
@@ -105,6 +111,7 @@ dataloader.train.mapper.augmentations = [
     L(PhotometricDistortion)(image_format="RGB"),
     L(RandomDegradation)(),
 ]
+dataloader.train.mosaic = L(Mosaic)(mapper=L(quarter_mapper)(mapper="${...mapper}"), prob=0.3)
 dataloader.test.num_workers = 2
 # Small faces are found in enlarged images, faces of more than 150 pixels in small ones.
 test_detector.is_augmented = True
@@ -116,5 +123,7 @@ train.bottom_up_weights = "weights/efficientnet_lite0.pth"
 train.max_iter = 20000
 train.eval_period = 0
 train.checkpointer.period = 1000
+train.amp.enabled = True
+train.channels_last = True
 train.ema.enabled = True
 train.ema.decay = 0.999

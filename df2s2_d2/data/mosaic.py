@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import transforms as T
 from detectron2.structures import Boxes, Instances
 
+from df2s2_d2.data.augmentation import (
+    AnchorSampling,
+    DeferredAugmentations,
+    RandomChoice,
+    RandomWindow,
+)
 from df2s2_d2.data.broken_images import BROKEN_IMAGES
 from df2s2_d2.data.dataset_mapper import FaceDatasetMapper
 
@@ -34,9 +43,14 @@ class Mosaic:
         """
         Args:
             mapper: makes a quarter of a dataset dict, as :class:`FaceDatasetMapper` does; all of
-                them of one size.
+                them of one size, see :func:`quarter_mapper`.
             prob: share of the training images that are mosaics.
+
+        Raises:
+            ValueError: if ``prob`` is no share.
         """
+        if not 0 <= prob <= 1:
+            raise ValueError(f"INPUT.MOSAIC.PROBABILITY: expected 0 to 1; found {prob}.")
         self.mapper = mapper
         self.prob = prob
 
@@ -96,28 +110,68 @@ def _joined(boxes: list[torch.Tensor], shifts: np.ndarray) -> torch.Tensor:
     return torch.cat([own + shift for own, shift in zip(boxes, shifts, strict=True)])
 
 
+def quarter_mapper(mapper: FaceDatasetMapper) -> FaceDatasetMapper:
+    """The mapper of quarters: it augments as that of whole training images, at half the size.
+
+    Args:
+        mapper: of whole training images, which it resizes to one size by ``T.Resize``.
+
+    Raises:
+        ValueError: if there is no such size, or one that cannot be halved.
+    """
+    augmentations = mapper.augmentations.augs
+    size = next((a.shape for a in reversed(augmentations) if isinstance(a, T.Resize)), (0,))
+    if wrong := [side for side in size if side < 2 or side % 2]:
+        raise ValueError(
+            "INPUT.MOSAIC needs an even INPUT.RESIZE_SQUARE_TRAIN, the side of the images whose "
+            f"quarters it fills; found {wrong[0]}."
+        )
+    quarter = copy.copy(mapper)
+    quarter.augmentations = DeferredAugmentations([_at_half_size(a) for a in augmentations])
+    return quarter
+
+
+@singledispatch
+def _at_half_size(augmentation: T.Augmentation) -> T.Augmentation:
+    """An augmentation whose result has half the size; the same one if it is given no size."""
+    return augmentation
+
+
+@_at_half_size.register
+def _(resize: T.Resize) -> T.Resize:
+    return T.Resize([side // 2 for side in resize.shape], resize.interp)
+
+
+@_at_half_size.register
+def _(sampling: AnchorSampling) -> AnchorSampling:
+    half = copy.copy(sampling)
+    half.output_size = sampling.output_size // 2
+    return half
+
+
+@_at_half_size.register
+def _(window: RandomWindow) -> RandomWindow:
+    half = copy.copy(window)
+    half.output_size = window.output_size // 2
+    largest = _MAX_FACE_SHARE * half.output_size
+    half.face_sizes = tuple(min(size, largest) for size in window.face_sizes)
+    half.scale_range = tuple(min(scale, _MAX_SCALE) for scale in window.scale_range)
+    return half
+
+
+@_at_half_size.register
+def _(choice: RandomChoice) -> RandomChoice:
+    first, second = _at_half_size(choice.first), _at_half_size(choice.second)
+    return RandomChoice(first, second, choice.prob)
+
+
 def build_mosaic(cfg: CfgNode) -> Mosaic | None:
     """The mosaics that INPUT.MOSAIC asks for, None for none.
-
-    A quarter is augmented as a whole training image is, at half of INPUT.RESIZE_SQUARE_TRAIN.
 
     Raises:
         ValueError: if a key below INPUT holds what it cannot.
     """
-    prob, side = cfg.INPUT.MOSAIC.PROBABILITY, cfg.INPUT.RESIZE_SQUARE_TRAIN
-    if not 0 <= prob <= 1:
-        raise ValueError(f"INPUT.MOSAIC.PROBABILITY: expected 0 to 1; found {prob}.")
+    prob = cfg.INPUT.MOSAIC.PROBABILITY
     if prob == 0:
         return None
-    if side < 2 or side % 2:
-        raise ValueError(
-            "INPUT.MOSAIC needs an even INPUT.RESIZE_SQUARE_TRAIN, the side of the images whose "
-            f"quarters it fills; found {side}."
-        )
-    quarter = cfg.clone()
-    quarter.defrost()
-    quarter.INPUT.RESIZE_SQUARE_TRAIN = side // 2
-    window = quarter.INPUT.RANDOM_WINDOW
-    window.FACE_SIZES = [min(size, _MAX_FACE_SHARE * side / 2) for size in window.FACE_SIZES]
-    window.SCALE = [min(scale, _MAX_SCALE) for scale in window.SCALE]
-    return Mosaic(FaceDatasetMapper(quarter, is_train=True), prob)
+    return Mosaic(quarter_mapper(FaceDatasetMapper(cfg, is_train=True)), prob)

@@ -30,7 +30,7 @@ from df2s2_d2.training.lazy_settings import in_lazy_words, run_settings
 from df2s2_d2.training.lazy_trainer import LazyTrainer
 from df2s2_d2.training.model_checks import check_device
 from df2s2_d2.training.resume import check_start, optimizer_name
-from df2s2_d2.training.schedule_checks import check_counts
+from df2s2_d2.training.schedule_checks import check_bottom_up_rate, check_counts
 
 
 def run(args: argparse.Namespace) -> None:
@@ -105,6 +105,7 @@ def check_inputs(lazy: DictConfig, for_training: bool = True, resume: bool = Fal
     if for_training:
         check_switches(cfg)
         check_counts(cfg, comm.get_world_size())
+        check_bottom_up_rate(cfg)
         with _naming("lr_multiplier"):
             parts.schedule()(0.0)
         with _naming("optimizer"):
@@ -120,6 +121,9 @@ def check_inputs(lazy: DictConfig, for_training: bool = True, resume: bool = Fal
     for split in ("train", "test") if for_training else ("test",):
         with _naming(f"dataloader.{split}.mapper"):
             instantiate(lazy.dataloader.get(split, {}).get("mapper"))
+    if for_training:
+        with _naming("dataloader.train.mosaic"):
+            instantiate(lazy.dataloader.train.get("mosaic"))
     if cfg.DATASETS.TRAIN or cfg.DATASETS.TEST:
         on_main_process(partial(check_data_sets, cfg, for_training))
 

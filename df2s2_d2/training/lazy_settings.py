@@ -20,6 +20,7 @@ PLACES = {
     "MODEL.WEIGHTS": "train.init_checkpoint",
     "MODEL.BOTTOM_UP.WEIGHTS": "train.bottom_up_weights",
     "SOLVER.MAX_ITER": "train.max_iter",
+    "SOLVER.BOTTOM_UP_LR_FACTOR": "optimizer.params.bottom_up_lr_factor",
     "SOLVER.CHECKPOINT_PERIOD": "train.checkpointer.period",
     "SOLVER.CHECKPOINT_KEEP": "train.checkpointer.max_to_keep",
     "SOLVER.AMP.ENABLED": "train.amp.enabled",
@@ -48,7 +49,15 @@ _WITHOUT_EFFECT = {
 }
 
 # What messages call parts of a run that no setting is made of.
-_WORDS = PLACES | {"SOLVER.BASE_LR": "optimizer.lr", "SOLVER.OPTIMIZER": "the optimizer"}
+_WORDS = PLACES | {
+    "SOLVER.BASE_LR": "optimizer.lr",
+    "SOLVER.OPTIMIZER": "the optimizer",
+    "INPUT.FORMAT": "dataloader.train.mapper.image_format",
+    "INPUT.SMALL_FACES": "dataloader.train.mapper.small_faces",
+    "INPUT.MOSAIC": "dataloader.train.mosaic",
+    "INPUT.MOSAIC.PROBABILITY": "dataloader.train.mosaic.prob",
+    "INPUT.RESIZE_SQUARE_TRAIN": "shape of T.Resize",
+}
 _ANY_KEY = re.compile(rf"\b({'|'.join(map(re.escape, sorted(_WORDS, key=len, reverse=True)))})\b")
 
 

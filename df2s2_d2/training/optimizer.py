@@ -49,7 +49,7 @@ def build_sgd(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """detectron2's SGD for the same keys below SOLVER, gradient clipping among them, but fused."""
     solver = cfg.SOLVER
     optimizer = fused_sgd(
-        _parameter_groups(cfg, model),
+        _groups_by_config(cfg, model),
         lr=solver.BASE_LR,
         momentum=solver.MOMENTUM,
         nesterov=solver.NESTEROV,
@@ -66,7 +66,7 @@ def build_adamw(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """
     solver = cfg.SOLVER
     optimizer = torch.optim.AdamW(
-        _parameter_groups(cfg, model),
+        _groups_by_config(cfg, model),
         lr=solver.BASE_LR,
         betas=(solver.MOMENTUM, 0.999),
         weight_decay=solver.WEIGHT_DECAY,
@@ -78,15 +78,44 @@ def build_adamw(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 OPTIMIZERS = {"SGD": build_sgd, "AdamW": build_adamw}
 
 
-def _parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict]:
-    solver, factor = cfg.SOLVER, cfg.SOLVER.BOTTOM_UP_LR_FACTOR
-    return get_default_optimizer_params(
+def parameter_groups(
+    model: nn.Module,
+    base_lr: float,
+    *,
+    bottom_up_lr_factor: float = 1.0,
+    bias_lr_factor: float = 1.0,
+    **options: Any,
+) -> list[dict]:
+    """Groups of the trained parameters, each with its learning rate and weight decay.
+
+    Args:
+        model: whose bottom-up network, if it has one, is ``backbone.bottom_up``.
+        base_lr: learning rate before the factors.
+        bottom_up_lr_factor: on the rate of the bottom-up network.
+        bias_lr_factor: on the rate of biases, on top of that.
+        options: of detectron2's ``get_default_optimizer_params``, such as ``weight_decay_norm``.
+
+    Returns:
+        As ``torch.optim`` takes them.
+    """
+
+    def factor(name: str) -> float:
+        of_network = bottom_up_lr_factor if name.startswith(_BOTTOM_UP) else 1.0
+        return of_network * (bias_lr_factor if name.endswith(".bias") else 1.0)
+
+    # Its own factor for biases would replace that of their network.
+    return get_default_optimizer_params(model, base_lr=base_lr, lr_factor_func=factor, **options)
+
+
+def _groups_by_config(cfg: CfgNode, model: nn.Module) -> list[dict]:
+    solver = cfg.SOLVER
+    return parameter_groups(
         model,
-        base_lr=solver.BASE_LR,
-        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        solver.BASE_LR,
+        bottom_up_lr_factor=solver.BOTTOM_UP_LR_FACTOR,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
-        lr_factor_func=lambda name: factor if name.startswith(_BOTTOM_UP) else 1.0,
     )
 
 

@@ -34,11 +34,7 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
         ValueError: naming the key and what is wrong with it.
     """
     solver = cfg.SOLVER
-    if not 0 <= solver.BOTTOM_UP_LR_FACTOR < math.inf:
-        raise ValueError(
-            "SOLVER.BOTTOM_UP_LR_FACTOR: expected a factor of at least 0; "
-            f"found {solver.BOTTOM_UP_LR_FACTOR}"
-        )
+    check_bottom_up_rate(cfg)
     values = {
         "SOLVER.LR_SCHEDULER_NAME": (solver.LR_SCHEDULER_NAME, _SCHEDULES),
         "SOLVER.WARMUP_METHOD": (solver.WARMUP_METHOD, ("constant", "linear")),
@@ -58,6 +54,19 @@ def check_schedule(cfg: CfgNode, num_processes: int) -> None:
         raise ValueError(
             f"No optimizer and learning rates can be made of the keys below SOLVER ({what})"
         ) from error
+
+
+def check_bottom_up_rate(cfg: CfgNode) -> None:
+    """Check the factor on the learning rate of the bottom-up network.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    factor = cfg.SOLVER.BOTTOM_UP_LR_FACTOR
+    if not 0 <= factor < math.inf:
+        raise ValueError(
+            f"SOLVER.BOTTOM_UP_LR_FACTOR: expected a factor of at least 0; found {factor}"
+        )
 
 
 def check_counts(cfg: CfgNode, num_processes: int) -> CfgNode:

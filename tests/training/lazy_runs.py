@@ -34,6 +34,9 @@ STEPS = {
     ),
     # Rates that change what is learnt within so few steps.
     "SOLVER.WARMUP_ITERS": (2, "lr_multiplier.warmup_iters=2"),
+    # Of which detectron2's own loop knows nothing.
+    "SOLVER.AMP.ENABLED": (False, "train.amp.enabled=false"),
+    "SOLVER.CHANNELS_LAST": (False, "train.channels_last=false"),
     "SEED": (3, "train.seed=3"),
 }
 YAML_STEPS = [part for key, (value, *_) in STEPS.items() for part in (key, value)]

@@ -132,6 +132,16 @@ def set_up_error(*arguments: str) -> str:
         (["model.shot.head.num_anchors=6"], "No model can be built of the LazyConfig: A shot's"),
         (["model.backbone.neck.out_channels=64"], "built for channels {'p3': 32"),
         (["lr_multiplier.warmup_iters=x"], "No lr_multiplier can be built"),
+        (
+            ["dataloader.train.mosaic.prob=2"],
+            "train.mosaic.prob: expected 0 to 1; found 2",
+        ),
+        (["dataloader.train.mapper.augmentations.1.shape=33"], "needs an even shape of T.Resize"),
+        (
+            ["dataloader.train.mapper.small_faces=x"],
+            "train.mapper.small_faces: expected one of",
+        ),
+        (["optimizer.params.bottom_up_lr_factor=-1"], "bottom_up_lr_factor: expected a factor of"),
         (["optimizer.lr=-1"], "No optimizer can be built of the LazyConfig"),
         (["--eval-only"], "No trained detector is given to be scored: set train.init_checkpoint"),
         (["--eval-only", "--resume"], "train.output_dir is"),

@@ -85,15 +85,23 @@ def test_states_of_other_kernels_are_loaded_without_them():
 
 
 @pytest.mark.parametrize("build", [build_sgd, build_adamw])
-def test_the_bottom_up_network_has_a_rate_of_its_own(build):
+@pytest.mark.parametrize("bias_factor", [1.0, 2.0])
+def test_the_bottom_up_network_has_a_rate_of_its_own(build, bias_factor):
     cfg = tiny_config()
     cfg.SOLVER.BASE_LR, cfg.SOLVER.BOTTOM_UP_LR_FACTOR = 0.5, 0.25
+    cfg.SOLVER.BIAS_LR_FACTOR, cfg.SOLVER.WEIGHT_DECAY_BIAS = bias_factor, 0.0
     model = torch.nn.ModuleDict({"backbone": torch.nn.ModuleDict(), "shot": torch.nn.Linear(2, 2)})
     model["backbone"]["bottom_up"] = torch.nn.Linear(2, 2)
     model["backbone"]["neck"] = torch.nn.Linear(2, 2)
     optimizer = build(cfg, model)
     name_parameters(optimizer, model)
-    rates = {name: group["lr"] for group in optimizer.param_groups for name in group["param_names"]}
-    for name, rate in rates.items():
-        assert rate == (0.125 if name.startswith("backbone.bottom_up.") else 0.5), name
-    assert len(rates) == 6
+    groups = {name: group for group in optimizer.param_groups for name in group["param_names"]}
+    assert {name: group["lr"] for name, group in groups.items()} == {
+        "backbone.bottom_up.weight": 0.125,
+        "backbone.bottom_up.bias": 0.125 * bias_factor,
+        "backbone.neck.weight": 0.5,
+        "backbone.neck.bias": 0.5 * bias_factor,
+        "shot.weight": 0.5,
+        "shot.bias": 0.5 * bias_factor,
+    }
+    assert all((group["weight_decay"] == 0) == ("bias" in name) for name, group in groups.items())

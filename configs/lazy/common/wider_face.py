@@ -18,6 +18,7 @@ dataloader = dict(
             invalid_faces="ignore",
             min_face_size=1.0,
             min_original_face_size=0.0,
+            small_faces="drop",
         ),
         total_batch_size=32,
         num_workers=4,
