@@ -28,6 +28,8 @@ _TRAINING_ONLY = re.compile(r"^first_shot\.|\.mask_logits\.")
 
 # Files of detectron2's and pycls' model zoos.
 _PICKLES = (".pkl", ".pyth")
+# Addresses that detectron2 would fetch.
+_DOWNLOADED = ("http://", "https://", "ftp://", "detectron2://", "catalog://")
 
 
 def check_weights_file(key: str, path: str) -> None:
@@ -47,7 +49,7 @@ def check_weights_file(key: str, path: str) -> None:
             f"{key} is {path!r}: pickles are not loaded, as they can run code; if you trust the "
             "file, save its weights with torch.save({'model': state_dict}, 'FILE.pth')"
         )
-    if path.startswith(("http://", "https://")):
+    if path.startswith(_DOWNLOADED):
         raise ValueError(
             f"{key} is {path!r}: nothing is downloaded unasked; fetch the file and give its path"
         )

@@ -111,6 +111,13 @@ def test_files_are_checked_before_they_are_read(tmp_path):
         check_weights_file("KEY", "a.pkl")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "detectron2", "catalog"])
+def test_nothing_is_downloaded_unasked(scheme):
+    address = f"{scheme}://models.example/a.pth"
+    with pytest.raises(ValueError, match=f"KEY is '{address}': nothing is downloaded unasked"):
+        check_weights_file("KEY", address)
+
+
 def test_a_checkpoint_whose_model_is_something_else_is_refused(model, tmp_path):
     torch.save({"model": [1, 2]}, tmp_path / "model.pth")
     with pytest.raises(ValueError, match="its 'model' is a list"):

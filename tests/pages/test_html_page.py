@@ -36,3 +36,11 @@ def test_page_links_to_its_sections_and_escapes_all_names():
     assert (image["alt"], image["src"]) == (hostile, "data:image/png;base64,iVBORw==")
     assert [link["href"] for link in outline.attributes["a"]] == ["#one-two"]
     assert [section["id"] for section in outline.attributes["section"]] == ["one-two"]
+
+
+def test_a_page_takes_nothing_from_elsewhere():
+    text = page("Faces", paragraph("One"), {"All": [picture(b"\x89PNG", "a", (1, 2), "a")]})
+    assert "://" not in text
+    outline = Outline(text)
+    assert "link" not in outline.attributes and "@import" not in text
+    assert all(image["src"].startswith("data:") for image in outline.attributes["img"])
