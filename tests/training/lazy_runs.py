@@ -19,7 +19,7 @@ STEPS = {
     "SOLVER.IMS_PER_BATCH": (2, "dataloader.train.total_batch_size=2"),
     "SOLVER.MAX_ITER": (4, "train.max_iter=4"),
     "SOLVER.CHECKPOINT_PERIOD": (2, "train.checkpointer.period=2"),
-    "TEST.EVAL_PERIOD": (2, "train.eval_period=2"),
+    "TEST.EVAL_PERIOD": (4, "train.eval_period=4"),
     "DATALOADER.NUM_WORKERS": (
         0,
         "dataloader.train.num_workers=0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,13 @@ def run_lazily(folder: Path, *flags: str) -> None:
 
 
 def figures(folder: Path) -> list[dict]:
-    """What metrics.json says, without times."""
+    """What metrics.json says, without times and memory."""
     return [
-        {key: value for key, value in row.items() if "time" not in key and key != "eta_seconds"}
+        {
+            key: value
+            for key, value in row.items()
+            if "time" not in key and key not in ("eta_seconds", "peak_memory_mb")
+        }
         for row in reports(folder)
     ]
 
@@ -61,7 +66,9 @@ def test_a_run_equals_that_by_yaml(yaml_run, tmp_path):
 
 
 def test_a_run_by_yaml_is_gone_on_with(yaml_run, tmp_path):
-    run(load_config(YAML, [*YAML_STEPS, "OUTPUT_DIR", str(tmp_path)]), stop_at=2)
+    # As a run leaves them that breaks off after its first checkpoint.
+    shutil.copy(yaml_run / "model_0000001.pth", tmp_path)
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
     run_lazily(tmp_path, "--resume")
     assert same_weights(load(tmp_path / "model_final.pth"), load(yaml_run / "model_final.pth"))
 
@@ -85,7 +92,8 @@ def test_a_loop_of_detectron2_runs_the_same(yaml_run, tmp_path):
     trainer.train(0, lazy.train.max_iter)
     loss, _ = trainer.storage.latest_with_smoothing_hint(20)["total_loss"]
     (expected,) = [row for row in figures(yaml_run) if "total_loss" in row]
-    assert loss == expected["total_loss"]
+    # Up to rounding: the Trainer folds frozen norms into their convolutions.
+    assert loss == pytest.approx(expected["total_loss"], rel=1e-5)
     # Without a test_detector, which this loop passes over, there is no protocol to be told.
     assert "protocol" not in lazy.dataloader.evaluator
 
