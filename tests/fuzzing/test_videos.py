@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -14,15 +15,14 @@ NUM_FRAMES = 6
 
 
 def video_bytes(ending: str, code: str, size: tuple[int, int] = (48, 32)) -> bytes:
-    path = Path(f"/tmp/fuzz-{np.random.default_rng().integers(1 << 62)}{ending}")
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, size)
-    random = np.random.default_rng(0)
-    for _ in range(NUM_FRAMES):
-        writer.write(random.integers(0, 256, (size[1], size[0], 3), np.uint8))
-    writer.release()
-    content = path.read_bytes()
-    path.unlink()
-    return content
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"video{ending}")
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, size)
+        random = np.random.default_rng(0)
+        for _ in range(NUM_FRAMES):
+            writer.write(random.integers(0, 256, (size[1], size[0], 3), np.uint8))
+        writer.release()
+        return path.read_bytes()
 
 
 SEEDS = (video_bytes(".avi", "MJPG"), video_bytes(".mp4", "mp4v"), video_bytes(".mkv", "mp4v"))
