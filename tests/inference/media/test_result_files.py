@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import resource
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +16,7 @@ from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
+from df2s2_d2.inference.media.sources import Source
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
 FORMATS = tuple(RESULT_FORMATS)
@@ -60,6 +61,7 @@ def test_json_lists_every_frame(tmp_path, found):
     image, empty, first, later = read_json(tmp_path / "detections.json")
     assert image == {
         "file": "/photos/b.png",
+        "image": "photos/b",
         "width": 128,
         "height": 96,
         "faces": [
@@ -241,6 +243,56 @@ def test_images_of_like_names_in_folders_of_like_names_are_kept_apart(tmp_path):
     frames = [image_frame("x.jpg", "/a/in"), image_frame("x.jpg", "/b/in"), image_frame("x.png")]
     save(tmp_path, [(frame, FACES) for frame in frames], ["wider"])
     assert sorted(read_detections(tmp_path / "wider")) == ["in/x", "in/x_2", "photos/x"]
+
+
+SAME_NAMES = ["clip/000000.jpg", "clip.avi", "a/b.mp4", "a_b.mp4", "clip.mp4/000000.jpg"]
+
+
+def same_names(folder: Path) -> list[Frame]:
+    """An image or a first frame of each file; each has other faces."""
+    sources = [Source(folder / name, PurePosixPath(name)) for name in SAME_NAMES]
+    sources[1] = Source(sources[1].path, PurePosixPath("clip.mp4"))
+    return [Frame(s, scene(), *((0, 0.0) if s.is_video else ())) for s in sources]
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1), slice(1, 4)])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_no_video_has_the_files_of_another_or_of_an_image(tmp_path, order, is_listed):
+    frames = same_names(Path("/in"))
+    sources = [frame.source for frame in frames] if is_listed else []
+    boxes = [[number, 0, number + 9, 9] for number in range(len(frames))]
+    found = [(frame, instances([box], [0.5])) for frame, box in zip(frames, boxes, strict=True)]
+    save(tmp_path, found[order], sources=sources)
+    by_event = read_detections(tmp_path / "wider")
+    by_line = read_detections(tmp_path / "detections.jsonl")
+    assert by_event.keys() == by_line.keys()
+    for name, rows in by_event.items():
+        np.testing.assert_array_equal(rows, by_line[name])
+    expected = sorted(box[0] for box in boxes[order])
+    assert sorted(rows[0, 0] for rows in by_event.values()) == expected
+    labels = [path.read_text() for path in (tmp_path / "yolo/labels").rglob("*.txt")]
+    assert len(set(labels)) == len(list((tmp_path / "voc").rglob("*.xml"))) == len(expected)
+    if is_listed:
+        names = ["clip/000000", "clip_2/000000", "a_b/000000", "a_b_2/000000", "clip.mp4/000000"]
+        assert {name: rows[0, 0] for name, rows in by_event.items()} == {
+            name: box[0] for name, box in zip(names[order], boxes[order], strict=True)
+        }
+
+
+def test_lines_name_an_image_as_its_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [image_frame("x.jpg", ""), image_frame("x.png", ""), image_frame("top.jpg", "/")]
+    save(tmp_path, [(frame, FACES) for frame in frames], ["wider", "json", "jsonl"])
+    names = [f"{tmp_path.name}/x", f"{tmp_path.name}/x_2", "images/top"]
+    assert list(read_detections(tmp_path / "detections.jsonl")) == names
+    assert sorted(read_detections(tmp_path / "wider")) == sorted(names)
+    assert [image["image"] for image in read_json(tmp_path / "detections.json")] == names
+
+
+def test_video_of_any_name_has_an_event(tmp_path):
+    frame = video_frame(3, 0.1, "a\\b.avi")
+    save(tmp_path, [(frame, FACES)], ["wider"])
+    assert list(read_detections(tmp_path / "wider")) == ["a_b/000003"]
 
 
 def test_names_that_are_no_text_are_written(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.inference.faces import BOX_DECIMALS
+from df2s2_d2.inference.media.frame_names import FrameNames, evaluation_names, path_names
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.shards import Shard
 from df2s2_d2.inference.media.sources import Source
@@ -33,6 +35,16 @@ class RunOutput:
     sources: Sequence[Source] = ()
     shard: Shard = Shard()
     coco_ground_truth: str | os.PathLike | None = None
+
+    @functools.cached_property
+    def evaluation_names(self) -> FrameNames:
+        """The names by which evaluation knows images, one for each in all formats that tell it."""
+        return evaluation_names(self.sources)
+
+    @functools.cached_property
+    def path_names(self) -> FrameNames:
+        """The names of files that lie as the images do."""
+        return path_names(self.sources)
 
     def file(self, name: str) -> Path:
         """A file of this shard alone: those of others may be written at the same time."""

@@ -29,29 +29,37 @@ class _OneFile(ResultFile):
         self._file.close()
 
 
-def _line(frame: Frame, faces: np.ndarray) -> str:
-    size = frame.image.shape[:2]
-    return format_line(str(frame.source.path), size, faces, **place_in_video(frame))
+class _Records(_OneFile):
+    """Adds what JSON Lines have of an image or frame."""
+
+    def __init__(self, output: RunOutput):
+        self._name = output.evaluation_names
+
+    def _line(self, frame: Frame, faces: np.ndarray) -> str:
+        size, place = frame.image.shape[:2], place_in_video(frame)
+        return format_line(str(frame.source.path), size, faces, image=self._name(frame), **place)
 
 
-class JsonResults(_OneFile):
+class JsonResults(_Records):
     """``detections.json``: an array of what ``detections.jsonl`` has line by line."""
 
     def __init__(self, output: RunOutput, state: int | None = None):
+        super().__init__(output)
         self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=state)
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.add_lines([_line(frame, faces)])
+        self._file.add_lines([self._line(frame, faces)])
 
 
-class JsonLinesResults(_OneFile):
+class JsonLinesResults(_Records):
     """``detections.jsonl``, see :mod:`~df2s2_d2.formats.detections_jsonl`."""
 
     def __init__(self, output: RunOutput, state: int | None = None):
+        super().__init__(output)
         self._file = GrowingFile(output.file("detections.jsonl"), end=state)
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.append(f"{_line(frame, faces)}\n")
+        self._file.append(f"{self._line(frame, faces)}\n")
 
 
 class CsvResults(_OneFile):
