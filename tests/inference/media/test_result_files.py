@@ -13,9 +13,11 @@ from pycocotools.coco import COCO
 
 from df2s2_d2.evaluation import read_detections
 from df2s2_d2.formats.growing_files import JsonArrayFile
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
+from df2s2_d2.inference.media.result_formats.listed import JsonResults
 from df2s2_d2.inference.media.sources import Source
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
@@ -222,6 +224,15 @@ def test_files_are_whole_after_there_was_no_more_room(tmp_path, room, name):
         assert len(read_json(tmp_path / "coco_images.json")["images"]) >= added
 
 
+def test_files_that_were_opened_are_closed_if_others_cannot_be(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(JsonResults, "close", lambda self: closed.append("json"))
+    (tmp_path / "coco_images.json").mkdir()
+    with pytest.raises(OSError, match="coco_images.json"):
+        ResultFiles(tmp_path, ["json", "coco"])
+    assert closed == ["json"]
+
+
 # WIDER FACE
 
 
@@ -338,7 +349,7 @@ def coco_ground_truth(tmp_path):
 
 
 def test_ids_are_those_of_the_ground_truth(tmp_path, found, coco_ground_truth, caplog):
-    save(tmp_path, found, ["coco"], coco_ground_truth=coco_ground_truth)
+    save(tmp_path, found, ["coco"], coco_ground_truth=CocoImageIds.read(coco_ground_truth))
     images = read_json(tmp_path / "coco_images.json")["images"]
     assert [image["id"] for image in images] == [70, "x"]
     (message,) = caplog.messages
@@ -353,7 +364,7 @@ def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
         tmp_path,
         [(frame, FACES) for frame in frames],
         ["coco", "json"],
-        coco_ground_truth=coco_ground_truth,
+        coco_ground_truth=CocoImageIds.read(coco_ground_truth),
     )
     (image,) = read_json(tmp_path / "coco_images.json")["images"]
     assert (image["id"], image["file_name"]) == (70, "/photos/val/b.png")
@@ -369,7 +380,7 @@ def test_ground_truth_that_is_none_is_named(tmp_path, content):
     path = tmp_path / "wrong.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"^{path} gives no ids of images: it must be COCO JSON"):
-        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)
+        CocoImageIds.read(path)
 
 
 def test_ground_truth_must_have_faces(tmp_path):
@@ -377,4 +388,4 @@ def test_ground_truth_must_have_faces(tmp_path):
     categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}]
     path.write_text(json.dumps({"images": [], "categories": categories}))
     with pytest.raises(ValueError, match="none of which is named 'face'"):
-        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)
+        CocoImageIds.read(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.inference.faces import BOX_DECIMALS
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.frame_names import FrameNames, evaluation_names, path_names
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.shards import Shard
@@ -28,13 +28,13 @@ class RunOutput:
         sources: of all shards, so that what is named after them has one name in every shard, and
             whatever a run that broke off has done; what is not among them is named as it comes.
         shard: which of them the run looks at.
-        coco_ground_truth: COCO JSON that has the ids of the images; None for none.
+        coco_ground_truth: has the ids of the images; None for none.
     """
 
     folder: Path
     sources: Sequence[Source] = ()
     shard: Shard = Shard()
-    coco_ground_truth: str | os.PathLike | None = None
+    coco_ground_truth: CocoImageIds | None = None
 
     @functools.cached_property
     def evaluation_names(self) -> FrameNames:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from df2s2_d2.formats.growing_files import JsonArrayFile
-from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats.base import (
     ResultFile,
@@ -39,9 +38,7 @@ class CocoResults(ResultFile):
     def __init__(self, output: RunOutput, state: dict[str, int] | None = None):
         self._shard = output.shard
         self._ground_truth = output.coco_ground_truth
-        self._ids, self._category = {}, 1
-        if self._ground_truth is not None:
-            self._ids, self._category = _read_ids(self._ground_truth)
+        self._category = 1 if self._ground_truth is None else self._ground_truth.category
         self._source_of: dict[int | str, Source] = {}  # by the id that it has in the ground truth
         for source in output.sources:
             self._known_id(source)
@@ -92,11 +89,12 @@ class CocoResults(ResultFile):
 
     def _known_id(self, source: Source) -> int | str | None:
         """The id of a source in the ground truth, which belongs to the first that asks for it."""
-        if not self._ids or source.is_video:
+        if self._ground_truth is None or source.is_video:
             return None
+        ids = self._ground_truth.ids
         parts = Path(os.path.abspath(source.path)).parts
         names = ("/".join(parts[start:]) for start in range(1, len(parts)))
-        image_id = next((self._ids[name] for name in names if name in self._ids), None)
+        image_id = next((ids[name] for name in names if name in ids), None)
         if image_id is not None:
             self._source_of.setdefault(image_id, source)
         return image_id
@@ -122,7 +120,7 @@ class CocoResults(ResultFile):
                 "%s leaves out %d images that %s does not list",
                 self._name,
                 self._num_unknown,
-                self._ground_truth,
+                self._ground_truth.path,
             )
         if self._num_doubles:
             logger.warning(
@@ -131,23 +129,5 @@ class CocoResults(ResultFile):
                 self._name,
                 self._num_doubles,
                 *self._example,
-                self._ground_truth,
+                self._ground_truth.path,
             )
-
-
-def _read_ids(path: str | os.PathLike) -> tuple[dict[str, int | str], int]:
-    """Ids of the images by file name, and that of the category "face", or of the only one."""
-    try:
-        content = read_json(path)
-        images = {image["file_name"]: image["id"] for image in content["images"]}
-        categories = {category["name"]: category["id"] for category in content["categories"]}
-        only = next(iter(categories.values())) if len(categories) == 1 else None
-        category = categories.get("face", only)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} gives no ids of images: it must be COCO JSON, whose 'images' have 'id' and "
-            f"'file_name' and whose 'categories' have 'id' and 'name' ({error!r})"
-        ) from error
-    if category is None:
-        raise ValueError(f"{path} has {len(categories)} categories, none of which is named 'face'")
-    return images, category
