@@ -375,6 +375,19 @@ def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
     assert "/photos/train/b.png for that of /photos/val/b.png" in message
 
 
+def test_what_was_left_out_is_told_after_a_run_went_on(tmp_path, coco_ground_truth, caplog):
+    ids = CocoImageIds.read(coco_ground_truth)
+    results = ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids)
+    for folder in ("val", "train"):
+        results.add(image_frame("b.png", f"/photos/{folder}"), FACES)
+    state = json.loads(json.dumps(results.state()))
+    results.close()
+    caplog.clear()
+    ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids, state=state).close()
+    (message,) = caplog.messages
+    assert "/photos/train/b.png for that of /photos/val/b.png" in message
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"images": [{"id": 1}]}', '{"images": []}'])
 def test_ground_truth_that_is_none_is_named(tmp_path, content):
     path = tmp_path / "wrong.json"

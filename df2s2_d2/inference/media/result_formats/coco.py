@@ -6,7 +6,9 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class CocoResults(ResultFile):
     is shared out so that no two shards have a number in common.
     """
 
-    def __init__(self, output: RunOutput, state: dict[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: dict[str, Any] | None = None):
         self._shard = output.shard
         self._ground_truth = output.coco_ground_truth
         self._category = 1 if self._ground_truth is None else self._ground_truth.category
@@ -45,7 +47,7 @@ class CocoResults(ResultFile):
         state = state or {}
         self._num_images = state.get("listed", 0)
         self._num_unknown, self._num_doubles = state.get("unknown", 0), state.get("doubles", 0)
-        self._example = ("", "")
+        self._example: Sequence[str] = state.get("example", ("", ""))  # an image, and the other
         self._name = output.file("coco.json").name
         self._results = JsonArrayFile(output.file("coco.json"), end=state.get("results_end"))
         categories = json.dumps([{"id": self._category, "name": "face"}])
@@ -99,11 +101,12 @@ class CocoResults(ResultFile):
             self._source_of.setdefault(image_id, source)
         return image_id
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         return {
             "listed": self._num_images,
             "unknown": self._num_unknown,
             "doubles": self._num_doubles,
+            "example": list(self._example),
             "results_end": self._results.end,
             "images_end": self._images.end,
         }
