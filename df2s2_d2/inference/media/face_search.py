@@ -122,6 +122,7 @@ def search_faces(
         sources=sources,
         shard=long_run.shard,
         state=record.checkpoint and record.checkpoint["results"],
+        is_resumable=record.is_kept,
     )
     finding = FaceFinding(
         predictor,

@@ -2,7 +2,7 @@
 
 Every frame is written as soon as it is added, so that a run that breaks off leaves what it found,
 also if there is no more room for it, and memory does not grow with the number of frames. All
-formats hold the same numbers.
+formats hold the same numbers; what one of them cannot hold is told at the end.
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ class ResultFiles:
         sources: Sequence[Source] = (),
         shard: Shard = Shard(),  # noqa: B008 (it cannot be changed)
         state: Mapping[str, Any] | None = None,
+        is_resumable: bool = True,
     ):
         """
         Args:
             folder: where they go; made if need be.
             formats: of ``RESULT_FORMATS``; may be empty.
             score_threshold: only faces with a higher score are written.
-            coco_ground_truth, sources, shard: see
+            coco_ground_truth, sources, shard, is_resumable: see
                 :class:`~df2s2_d2.inference.media.result_formats.base.RunOutput`.
             state: what :meth:`state` was in a run that broke off, to continue it; None starts anew.
 
@@ -59,7 +60,7 @@ class ResultFiles:
         self.score_threshold = score_threshold
         state = state or {"faces": 0}
         self.num_faces: int = state["faces"]
-        output = RunOutput(folder, sources, shard, coco_ground_truth)
+        output = RunOutput(folder, sources, shard, coco_ground_truth, is_resumable)
         self._files: dict[str, ResultFile] = {}
         with contextlib.ExitStack() as opened:
             for name in dict.fromkeys(formats):

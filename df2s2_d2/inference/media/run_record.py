@@ -61,6 +61,11 @@ class RunRecord:
         self._saved_at = -np.inf
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it has a file, by which the run can go on."""
+        return self._path is not None
+
+    @property
     def remaining(self) -> list[Source]:
         """What is yet to be looked at: also what failed without leaving any result."""
         return [source for index, source in enumerate(self.sources) if index not in self._done]

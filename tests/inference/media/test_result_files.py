@@ -16,7 +16,7 @@ from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
-from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS, file_per_frame
 from df2s2_d2.inference.media.result_formats.listed import JsonResults
 from df2s2_d2.inference.media.sources import Source
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
@@ -138,6 +138,27 @@ def test_all_formats_hold_the_same_faces(tmp_path, found):
     assert len(wider["photos/a"]) == 0
 
 
+def test_boxes_that_a_format_cannot_hold_are_told(tmp_path, caplog):
+    boxes = [[10, 10, 20, 20], [5, 5, 5, 9], [200, 0, 210, 9], [-30, 0, 10, 9]]
+    faces = instances(boxes, [0.9, 0.8, 0.7, 0.6])  # of an image of 128 x 96 pixels
+    formats = ["json", "yolo", "voc"]
+    results = ResultFiles(tmp_path, formats)
+    results.add(image_frame("a.png"), faces)
+    state = json.loads(json.dumps(results.state()))
+    results.close()
+    caplog.clear()
+    with ResultFiles(tmp_path, formats, state=state) as results:
+        results.add(image_frame("b.png"), faces)
+    assert [len(image["faces"]) for image in read_json(tmp_path / "detections.json")] == [4, 4]
+    assert len((tmp_path / "yolo/labels/b.txt").read_text().splitlines()) == 2
+    assert (tmp_path / "voc/Annotations/b.xml").read_text().count("<object>") == 3
+    assert sorted(caplog.messages) == [
+        f"{tmp_path}/voc/Annotations leaves out 2 boxes without an area",
+        f"{tmp_path}/yolo/labels leaves out 2 boxes without an area, 2 boxes outside the image, "
+        "2 parts of boxes beyond the border",
+    ]
+
+
 def test_only_scores_above_the_threshold_are_written(tmp_path, found):
     with ResultFiles(tmp_path, ["csv"], score_threshold=0.5) as results:
         for frame, faces in found:
@@ -192,6 +213,45 @@ def test_unsound_numbers_are_in_none_of_the_files(tmp_path):
     assert len(read_json(tmp_path / "coco_images.json")["images"]) == 1
     assert len(read_csv(tmp_path / "detections.csv")) == results.num_faces == 2
     assert list(read_detections(tmp_path / "wider")) == ["photos/a"]
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The paths that the disk was waited for, in this order."""
+    paths = []
+    fsync = os.fsync
+
+    def record(descriptor):
+        paths.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return paths
+
+
+def test_files_of_frames_and_then_their_folders_are_waited_for(tmp_path, found, synced):
+    with ResultFiles(tmp_path, ["wider"]) as results:
+        for frame, faces in found:
+            results.add(frame, faces)
+        assert synced == []
+        results.sync()
+        names = [str(path.relative_to(tmp_path)) for path in synced]
+        files = ["photos/b", "photos/a", "clip/000000", "clip/000012"]
+        assert names[:4] == [f"wider/{name}.txt" for name in files]
+        assert sorted(names[4:]) == [".", "wider", "wider/clip", "wider/photos"]
+        results.sync()
+        assert len(synced) == 8
+
+
+def test_names_that_are_kept_for_the_disk_are_bounded(tmp_path, synced, monkeypatch):
+    monkeypatch.setattr(file_per_frame, "_MOST_UNSYNCED", 5)
+    for is_resumable, expected in ((False, 0), (True, 10)):
+        with ResultFiles(tmp_path, ["voc"], is_resumable=is_resumable) as results:
+            for index in range(13):
+                results.add(video_frame(index, 0.1 * index), FACES)
+        assert sum(path.suffix == ".xml" for path in synced) == expected
+        results.sync()
+        assert sum(path.suffix == ".xml" for path in synced) == (13 if is_resumable else 0)
 
 
 @pytest.fixture

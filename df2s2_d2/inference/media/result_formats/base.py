@@ -29,12 +29,15 @@ class RunOutput:
             whatever a run that broke off has done; what is not among them is named as it comes.
         shard: which of them the run looks at.
         coco_ground_truth: has the ids of the images; None for none.
+        is_resumable: whether the run may go on after it broke off; else nobody asks what has
+            reached the disk.
     """
 
     folder: Path
     sources: Sequence[Source] = ()
     shard: Shard = Shard()
     coco_ground_truth: CocoImageIds | None = None
+    is_resumable: bool = True
 
     @functools.cached_property
     def evaluation_names(self) -> FrameNames:

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from df2s2_d2.formats import voc_xml, yolo
-from df2s2_d2.formats.whole_outputs import write_whole
+from df2s2_d2.formats.dropped import describe_dropped
+from df2s2_d2.formats.whole_outputs import sync_folder, write_whole
 from df2s2_d2.formats.wider_face_detections import format_detections
 from df2s2_d2.inference.media.frame_names import FrameNames, as_text
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats.base import ResultFile, RunOutput, corner_and_size
 
+logger = logging.getLogger(__name__)
+
+# Files whose names are kept in memory before the disk is waited for.
+_MOST_UNSYNCED = 1000
+
 
 class _FilePerFrame(ResultFile):
     """Writes files by the names of frames; written once more, they are as they were."""
 
-    def __init__(self, folder: Path, suffix: str, names: FrameNames):
+    def __init__(self, output: RunOutput, folder: str, suffix: str, names: FrameNames):
         """
         Args:
-            folder: for all files; made if need be.
+            output: of the run.
+            folder: in its folder, for all files; made if need be.
             suffix: of their names.
             names: of frames, without it.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._output = output
+        self._folder = output.folder / folder
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._suffix = suffix
         self._name = names
-        self._written: list[Path] = []  # since the disk was waited for
+        self._written: list[Path] = []  # since the disk was waited for, if it is to be
 
     @abstractmethod
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
@@ -43,51 +54,91 @@ class _FilePerFrame(ResultFile):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = self._text(name, frame, corner_and_size(faces))
         write_whole(path, text.encode("utf-8"), durable=False)
-        self._written.append(path)
+        if self._output.is_resumable:
+            self._written.append(path)
+        if len(self._written) >= _MOST_UNSYNCED:
+            self.sync()
 
-    def state(self) -> None:
+    def state(self) -> Any:
         return None
 
     def sync(self) -> None:
+        folders: set[Path] = set()
         for path in self._written:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_file(path)
+            folders |= {path.parent, *path.parent.parents}
+        # A file is found again only if the folders down to it, which may be as young, are there.
+        for folder in folders:
+            if folder.is_relative_to(self._output.folder):
+                sync_folder(str(folder))
         self._written.clear()
 
     def close(self) -> None:
         pass  # every frame has a file of its own
 
 
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class WiderResults(_FilePerFrame):
     """``wider/<event>/<image>.txt``, as WIDER FACE's tools read them."""
 
     def __init__(self, output: RunOutput, state: None = None):
-        super().__init__(output.folder / "wider", ".txt", output.evaluation_names)
+        super().__init__(output, "wider", ".txt", output.evaluation_names)
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         return format_detections(name, rows)
 
 
-class YoloResults(_FilePerFrame):
+class _Annotations(_FilePerFrame):
+    """Formats that do not hold every box; what they leave out is told at the end."""
+
+    def __init__(
+        self,
+        output: RunOutput,
+        folder: str,
+        suffix: str,
+        state: Mapping[str, int] | None,
+    ):
+        """
+        Args:
+            output, folder, suffix: see :class:`_FilePerFrame`.
+            state: what was left out so far -> how often; None for nothing.
+        """
+        super().__init__(output, folder, suffix, output.path_names)
+        self._dropped = Counter(state or {})
+
+    def state(self) -> dict[str, int]:
+        return dict(self._dropped)
+
+    def close(self) -> None:
+        lost = describe_dropped(self._dropped)
+        if lost:
+            logger.warning("%s leaves out %s", self._folder, lost)
+
+
+class YoloResults(_Annotations):
     """``yolo/labels/<image>.txt`` with the score as sixth number, and ``yolo/classes.txt``."""
 
-    def __init__(self, output: RunOutput, state: None = None):
-        super().__init__(output.folder / "yolo/labels", ".txt", output.path_names)
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+        super().__init__(output, "yolo/labels", ".txt", state)
         yolo.write_classes(output.folder / "yolo")
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         size = frame.image.shape[:2]
-        return yolo.format_labels(rows[:, :4], size, Counter(), rows[:, 4])
+        return yolo.format_labels(rows[:, :4], size, self._dropped, rows[:, 4])
 
 
-class VocResults(_FilePerFrame):
+class VocResults(_Annotations):
     """``voc/Annotations/<image>.xml`` with the score as ``confidence``."""
 
-    def __init__(self, output: RunOutput, state: None = None):
-        super().__init__(output.folder / "voc/Annotations", ".xml", output.path_names)
+    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+        super().__init__(output, "voc/Annotations", ".xml", state)
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         suffix = as_text(frame.source.path.suffix) if frame.index is None else ".jpg"
@@ -96,6 +147,6 @@ class VocResults(_FilePerFrame):
             frame.image.shape[:2],
             rows[:, :4],
             np.zeros(len(rows), bool),
-            Counter(),
+            self._dropped,
             scores=rows[:, 4],
         )
