@@ -11,6 +11,7 @@ from typing import Any
 
 from df2s2_d2.formats.file_hash import file_sha256
 from df2s2_d2.formats.json_file import read_json, shorten
+from df2s2_d2.formats.whole_outputs import write_whole
 
 # Hexadecimal digits of a hash that are printed and recorded.
 _HASH_DIGITS = 12
@@ -107,11 +108,13 @@ def describe_protocol(protocol: Protocol | None) -> str:
 def write_protocol(protocol: Protocol, folder: str | os.PathLike) -> None:
     """Write protocol.json, which speaks for all detections in a folder.
 
+    It is written whole, as all shards of a run write it and others may read it meanwhile.
+
     Args:
         folder: exists.
     """
     text = json.dumps(protocol.to_dict(), indent=2, ensure_ascii=False)
-    Path(folder, _FILE).write_text(f"{text}\n", encoding="utf-8")
+    write_whole(Path(folder, _FILE), f"{text}\n".encode())
 
 
 def read_protocol(detections: str | os.PathLike) -> Protocol | None:

@@ -17,9 +17,9 @@ detections                        ``wider_face_detections``, ``coco_results``, `
 sizes of images                   ``image_header``, ``image_size_table``; ``image_sizes`` looks in
                                   all places
 what they share                   ``annotated_image``, ``categories``, ``rows_by_image``,
-                                  ``detection_rows``, ``fddb_blocks``, ``file_hash``,
-                                  ``folder_or_zip``, ``growing_files``, ``json_file``,
-                                  ``mat_file``, ``whole_numbers``, ``whole_outputs``,
-                                  ``yaml_file``
+                                  ``detection_rows``, ``dropped``, ``fddb_blocks``,
+                                  ``file_hash``, ``folder_or_zip``, ``growing_files``,
+                                  ``json_file``, ``mat_file``, ``whole_numbers``,
+                                  ``whole_outputs``, ``yaml_file``
 ================================  ==================================================================
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from df2s2_d2.formats.annotated_image import AnnotatedImage
 from df2s2_d2.formats.annotation_files import AnnotationSource, open_writer
+from df2s2_d2.formats.dropped import describe_dropped
 from df2s2_d2.formats.image_sizes import ImageSizes
 
 
@@ -39,8 +40,7 @@ class Conversion:
 
     def describe_dropped(self) -> str:
         """What was dropped, in one line."""
-        lost = [f"{count:,} {what}" for what, count in self.dropped.items() if count]
-        return ", ".join(lost) or "nothing"
+        return describe_dropped(self.dropped) or "nothing"
 
 
 def convert(

@@ -1,11 +1,12 @@
 """Detections as JSON Lines: one line an image or frame, such as
 
-``{"file": "photos/a.jpg", "width": 640, "height": 480, "faces": [{"box": [10, 20, 40, 60],
-"score": 0.98}]}``
+``{"file": "photos/a.jpg", "image": "photos/a", "width": 640, "height": 480,
+"faces": [{"box": [10, 20, 40, 60], "score": 0.98}]}``
 
-``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have ``frame``, from 0, and
-``time`` in seconds too. Images without faces have an empty list. Files can be put together line by
-line, and a file is whole up to whatever ended its last line.
+``image`` is the name by which evaluation knows the image, and no other line has it; without it the
+name is that of the file. ``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have
+``frame``, from 0, and ``time`` in seconds too. Images without faces have an empty list. Files can
+be put together line by line, and a file is whole up to whatever ended its last line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def format_line(
     faces: np.ndarray,
     frame: int | None = None,
     time: float | None = None,
+    image: str | None = None,
 ) -> str:
     """The line of an image or frame, without its end.
 
@@ -41,8 +43,11 @@ def format_line(
         size: height and width in pixels.
         faces: (n, 5) ``x1, y1, x2, y2, score``, finite.
         frame, time: of the frame of a video; None for an image.
+        image: the name by which evaluation knows it; None leaves it to ``file``.
     """
     record: dict[str, Any] = {"file": file}
+    if image is not None:
+        record["image"] = image
     if frame is not None:
         record |= {"frame": frame, "time": time}
     record |= {"width": size[1], "height": size[0]}
@@ -57,8 +62,9 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
         path: of the file.
 
     Returns:
-        ``"<folder of the image>/<image>"``, for a frame ``"<video>/<number in six digits>"`` ->
-        (n, 5) float64 ``x, y, width, height, score`` in pixels, in the order of the file.
+        ``image`` of a line, or, if it has none, ``"<folder of the image>/<image>"``, for a frame
+        ``"<video>/<number in six digits>"`` -> (n, 5) float64 ``x, y, width, height, score`` in
+        pixels, in the order of the file.
 
     Raises:
         OSError: if the file cannot be read.
@@ -106,13 +112,16 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
 
 def _name(record: Any) -> str | None:
     """The name of the image or frame; None if the record has none."""
-    file = record.get("file") if isinstance(record, dict) else None
+    fields = record if isinstance(record, dict) else {}
+    image, file = fields.get("image"), fields.get("file")
+    if image is not None:
+        return image if isinstance(image, str) and 0 < len(image) <= _LONGEST_PATH else None
     if not isinstance(file, str) or len(file) > _LONGEST_PATH:
         return None
     path = Path(file.replace("\\", "/"))
-    frame = record.get("frame")
     if not path.stem:
         return None
+    frame = fields.get("frame")
     if frame is None:
         return f"{path.parent.name}/{path.stem}"
     frame = as_id(frame)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-# Behind the name of what is being written.
+# Ends the name of what is being written.
 PARTIAL = ".partial"
+
+
+def _partial_name() -> str:
+    """A name that no other writer has, short wherever the name to be written is near its limit."""
+    return f".{os.getpid()}-{secrets.token_hex(6)}{PARTIAL}"
 
 
 def write_whole(path: str | os.PathLike, content: bytes | memoryview, durable: bool = True) -> None:
     """Write a file so that its name never stands for a part of it.
+
+    Several may write one file at the same time: the last of them remains. A process that is killed
+    leaves what it had under a hidden name that ends in ``PARTIAL``.
 
     Args:
         path: to be written or replaced, in a folder that exists.
@@ -25,17 +34,18 @@ def write_whole(path: str | os.PathLike, content: bytes | memoryview, durable: b
         OSError: if it cannot be written; what lay at ``path`` is unchanged then.
     """
     path = os.fspath(path)
-    partial = path + PARTIAL
+    folder = os.path.dirname(path)
+    partial = os.path.join(folder, _partial_name())
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "xb") as file:
             file.write(content)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         os.replace(partial, path)
         if durable:
-            sync_folder(os.path.dirname(path) or ".")
-    except OSError:
+            sync_folder(folder or ".")
+    except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
@@ -70,8 +80,8 @@ def require_free(path: Path, overwrite: bool) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A place beside ``path`` for a file or a folder, which takes its name once it is written.
 
-    After a failure nothing of it is left, and what was at ``path`` is still there. What a killed
-    process has left at that place is removed.
+    After a failure nothing of it is left, and what was at ``path`` is still there. Several may do
+    so at the same time; a process that is killed leaves a hidden name that ends in ``PARTIAL``.
 
     Args:
         path: of the file or folder; folders above it are made if need be.
@@ -80,8 +90,7 @@ def replacing(path: Path) -> Iterator[Path]:
         The place, at which there is nothing yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
-    _remove(partial)
+    partial = path.with_name(_partial_name())
     try:
         yield partial
         if path.is_dir():  # A folder does not replace another that has something in it.

@@ -16,6 +16,7 @@ import numpy as np
 from df2s2_d2.formats.annotated_image import AnnotatedImage, image_name, path_below
 from df2s2_d2.formats.categories import FACE, warn_of_categories
 from df2s2_d2.formats.image_sizes import ImageSizes
+from df2s2_d2.formats.whole_outputs import write_whole
 from df2s2_d2.formats.yolo_layout import YoloLayout
 
 # Decimals of shares, and of pixels as they are read from them: boxes in hundred-thousandths of a
@@ -165,8 +166,8 @@ DESCRIPTION = ("classes.txt", "data.yaml")
 
 
 def write_classes(folder: Path) -> None:
-    """Write ``classes.txt``, which has a class a line."""
-    (folder / "classes.txt").write_text(f"{FACE}\n", encoding="utf-8")
+    """Write ``classes.txt``, which has a class a line, whole: all shards of a run write it."""
+    write_whole(folder / "classes.txt", f"{FACE}\n".encode(), durable=False)
 
 
 def write_description(folder: Path) -> None:

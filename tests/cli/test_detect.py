@@ -17,7 +17,7 @@ from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.inference import detector_options
 from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
 from df2s2_d2.inference.fast_path import PRECISIONS
-from df2s2_d2.inference.media import picture_options, privacy, result_options
+from df2s2_d2.inference.media import face_search, picture_options, privacy, result_options
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
@@ -121,6 +121,22 @@ def test_inputs_that_an_option_took_are_told(capsys, words, message):
     option = words.split()[-2 if "save" not in words else 0]
     assert message in line
     assert line.endswith(f"({option} takes the words behind it: put what it is not for before it)")
+
+
+def test_ground_truth_is_read_before_anything_is_changed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(face_search, "Predictor", None)  # which is not to be built
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    found, ground_truth = tmp_path / "found/detections.json", tmp_path / "bad.json"
+    found.parent.mkdir()
+    found.write_text("[]")
+    (tmp_path / "found/run.json").write_text("{}")
+    ground_truth.write_text("[]")
+    command = f"{tmp_path}/a.png --output {found.parent} --save json coco --coco-ground-truth"
+    assert main(["detect", *command.split(), str(ground_truth)]) == 1
+    assert f"{ground_truth} gives no ids of images" in capsys.readouterr().err
+    assert found.read_text() == "[]"
+    names = {path.name for path in found.parent.iterdir()}
+    assert {"detections.json", "run.json"} <= names and "coco.json" not in names
 
 
 def test_choices_are_those_of_what_they_configure():

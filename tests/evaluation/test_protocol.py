@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from df2s2_d2.evaluation.protocol import Protocol, describe_protocol, read_protocol, short_sha256
+from df2s2_d2.evaluation.protocol import (
+    Protocol,
+    describe_protocol,
+    read_protocol,
+    short_sha256,
+    write_protocol,
+)
 from df2s2_d2.evaluation.results import results_to_json
 
 FULL = Protocol(
@@ -80,6 +86,15 @@ def test_wrong_protocol_files_are_named(tmp_path, text, message):
     (tmp_path / "protocol.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_protocol(tmp_path / "found")
+
+
+def test_who_reads_a_protocol_while_another_is_written_has_all_of_one(tmp_path):
+    write_protocol(FULL, tmp_path)
+    with (tmp_path / "protocol.json").open() as file:
+        write_protocol(Protocol("VGA"), tmp_path)
+        assert json.load(file) == FULL.to_dict()
+    assert read_protocol(tmp_path / "found") == Protocol("VGA")
+    assert [path.name for path in tmp_path.iterdir()] == ["protocol.json"]
 
 
 def test_results_are_plain_json_with_null_for_nan():

@@ -20,6 +20,8 @@ def test_a_line_tells_all_of_an_image():
     }
     frame = json.loads(format_line("c.mp4", (10, 20), FACES[:0], 12, 0.5))
     assert (frame["frame"], frame["time"], frame["faces"]) == (12, 0.5, [])
+    named = json.loads(format_line("a.jpg", (10, 20), FACES[:0], image="b/a"))
+    assert (named["file"], named["image"]) == ("a.jpg", "b/a")
     with pytest.raises(ValueError):
         format_line("a.jpg", (10, 20), FACES * np.nan)
 
@@ -31,10 +33,11 @@ def test_lines_are_read_by_the_names_of_events(tmp_path):
         "",
         format_line("x\\人.png", (10, 20), FACES[:0]),
         format_line("y/clip.mp4", (10, 20), FACES[1:], 7, 0.25),
+        format_line("z.jpg", (10, 20), FACES, image="here/z"),
     ]
     path.write_text("\n".join(lines))
     found = read_detections(path)
-    assert list(found) == ["0--Parade/a.b", "x/人", "clip/000007"]
+    assert list(found) == ["0--Parade/a.b", "x/人", "clip/000007", "here/z"]
     np.testing.assert_array_equal(
         found["0--Parade/a.b"], [[1, 2, 3, 6, 0.5], [0.25, 0, 0.75, 1, 0.125]]
     )
@@ -48,6 +51,7 @@ def test_lines_are_read_by_the_names_of_events(tmp_path):
         "{}",
         '{"file": "a/b.jpg"}',
         '{"file": 3, "faces": []}',
+        '{"file": "a/b.jpg", "image": 3, "faces": []}',
         '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3], "score": 1}]}',
         '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, NaN], "score": 1}]}',
         '{"file": "a/b.jpg", "faces": [{"box": [1, 2, 3, 4]}]}',

@@ -18,9 +18,8 @@ def test_a_file_appears_once_it_is_whole(tmp_path):
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_failure_leaves_what_was_there(tmp_path, is_folder):
     path = tmp_path / "out"
-    for name in ("out", "out.partial"):  # The second is what a killed process left.
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
+    path.mkdir()
+    (path / "out").touch()
     with pytest.raises(ValueError), replacing(path) as place:
         assert not place.exists()
         if is_folder:
@@ -65,3 +64,42 @@ def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
         monkeypatch.setattr(os, name, record)
     write_whole(tmp_path / "a.bin", b"content")
     assert calls == ["fsync", "replace", "fsync"]  # of the file, and of the folder
+
+
+def test_names_may_be_as_long_as_the_system_takes_them(tmp_path):
+    name = "a" * 251 + ".txt"
+    write_whole(tmp_path / name, b"content")
+    with replacing(tmp_path / ("b" * 255)) as place:
+        place.touch()
+    assert sorted(map(len, os.listdir(tmp_path))) == [255, 255]
+    assert (tmp_path / name).read_bytes() == b"content"
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    replace = os.replace
+
+    def meanwhile(*args):
+        monkeypatch.setattr(os, "replace", replace)
+        write_whole(path, b"second")
+        assert path.read_bytes() == b"second"
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    write_whole(path, b"first")
+    assert path.read_bytes() == b"first"
+    with replacing(path) as one, replacing(path) as other:
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+    assert path.read_bytes() == b"one" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_interruption_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    (tmp_path / "a.txt").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "a.txt", b"content")
+    assert os.listdir(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_bytes() == b"before"

@@ -103,7 +103,7 @@ def test_what_is_not_finite_is_never_saved(run, tmp_path, value, where):
 
 def test_what_a_killed_run_left_half_written_is_removed(run, tmp_path):
     run.save_iteration(1)
-    (tmp_path / "model_0000003.pth.partial").write_bytes(b"half")
+    (tmp_path / ".17-0a1b.partial").write_bytes(b"half")
     run.clean_up()
     assert names(tmp_path) == {"model_0000001.pth"}
 

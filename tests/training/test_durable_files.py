@@ -58,7 +58,7 @@ def test_a_file_that_the_system_cuts_short_keeps_its_name_free(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    for name in ("model_final.pth.partial", "last_checkpoint.partial", "model_final.pth"):
+    for name in (".1-a.partial", ".2-b.partial", "model_final.pth"):
         (tmp_path / name).touch()
     remove_partial_files(str(tmp_path))
     assert os.listdir(tmp_path) == ["model_final.pth"]

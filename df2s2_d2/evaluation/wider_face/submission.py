@@ -12,6 +12,7 @@ import numpy as np
 
 from df2s2_d2.formats import wider_face_text
 from df2s2_d2.formats.detection_files import read_detections
+from df2s2_d2.formats.whole_outputs import replacing
 from df2s2_d2.formats.wider_face_detections import format_detections, is_submission_name
 
 # The earliest that a zip archive can state: equal detections make equal archives.
@@ -69,19 +70,13 @@ def write_submission(
             f"{len(unknown)} images with detections are not in the list of {len(images)} images, "
             f"such as {unknown[0]}; check that both are of the same split"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for image in sorted(images):
-                entry = zipfile.ZipInfo(f"{image}.txt", _TIMESTAMP)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.create_system = 3  # Unix, wherever it is written
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, format_detections(image, detections.get(image, ())))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as place, zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for image in sorted(images):
+            entry = zipfile.ZipInfo(f"{image}.txt", _TIMESTAMP)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, wherever it is written
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, format_detections(image, detections.get(image, ())))
 
 
 def check_submission(path: str | os.PathLike, images: Sequence[str]) -> dict[str, np.ndarray]:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.face_finding import FaceFinding
 from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
@@ -91,6 +92,8 @@ def search_faces(
         sources.append(camera_source(source_options.camera))
     if picture_options.is_written:
         check_output(sources, output)
+    ground_truth = result_options.coco_ground_truth
+    image_ids = None if ground_truth is None else CocoImageIds.read(ground_truth)
     record = _open_record(
         sources,
         long_run,
@@ -112,10 +115,14 @@ def search_faces(
     if not long_run.resume:
         record.remove()  # no sooner, as what it is about is overwritten from here on
     results = ResultFiles(
-        **asdict(result_options),
+        result_options.folder,
+        result_options.formats,
+        result_options.score_threshold,
+        image_ids,
         sources=sources,
         shard=long_run.shard,
         state=record.checkpoint and record.checkpoint["results"],
+        is_resumable=record.is_kept,
     )
     finding = FaceFinding(
         predictor,

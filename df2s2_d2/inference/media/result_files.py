@@ -2,13 +2,12 @@
 
 Every frame is written as soon as it is added, so that a run that breaks off leaves what it found,
 also if there is no more room for it, and memory does not grow with the number of frames. All
-formats hold the same numbers.
+formats hold the same numbers; what one of them cannot hold is told at the end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from df2s2_d2.inference.faces import BOX_DECIMALS, SCORE_DECIMALS
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS, ResultFile, RunOutput
 from df2s2_d2.inference.media.shards import Shard
@@ -35,35 +35,38 @@ class ResultFiles:
         folder: Path,
         formats: Sequence[str],
         score_threshold: float = 0.0,
-        coco_ground_truth: str | os.PathLike | None = None,
+        coco_ground_truth: CocoImageIds | None = None,
         *,
         sources: Sequence[Source] = (),
         shard: Shard = Shard(),  # noqa: B008 (it cannot be changed)
         state: Mapping[str, Any] | None = None,
+        is_resumable: bool = True,
     ):
         """
         Args:
             folder: where they go; made if need be.
             formats: of ``RESULT_FORMATS``; may be empty.
             score_threshold: only faces with a higher score are written.
-            coco_ground_truth, sources, shard: see
+            coco_ground_truth, sources, shard, is_resumable: see
                 :class:`~df2s2_d2.inference.media.result_formats.base.RunOutput`.
             state: what :meth:`state` was in a run that broke off, to continue it; None starts anew.
 
         Raises:
             OSError: if the files cannot be made, or are not there to be continued.
-            ValueError: if the ground truth cannot be read, or a file that is to be continued is
-                not as it was left.
+            ValueError: if a file that is to be continued is not as it was left.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.score_threshold = score_threshold
         state = state or {"faces": 0}
         self.num_faces: int = state["faces"]
-        output = RunOutput(folder, sources, shard, coco_ground_truth)
-        self._files: dict[str, ResultFile] = {
-            name: RESULT_FORMATS[name](output, state.get(name)) for name in dict.fromkeys(formats)
-        }
+        output = RunOutput(folder, sources, shard, coco_ground_truth, is_resumable)
+        self._files: dict[str, ResultFile] = {}
+        with contextlib.ExitStack() as opened:
+            for name in dict.fromkeys(formats):
+                self._files[name] = RESULT_FORMATS[name](output, state.get(name))
+                opened.callback(self._files[name].close)
+            self._opened = opened.pop_all()
 
     def add(self, frame: Frame, instances: Instances) -> None:
         """Write the faces of a frame: ``pred_boxes`` in its pixels and ``scores``.
@@ -97,9 +100,7 @@ class ResultFiles:
             file.sync()
 
     def close(self) -> None:
-        with contextlib.ExitStack() as stack:
-            for file in self._files.values():
-                stack.callback(file.close)
+        self._opened.close()
 
     def __enter__(self) -> ResultFiles:
         return self

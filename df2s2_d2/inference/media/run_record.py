@@ -68,6 +68,11 @@ class RunRecord:
         self._saved_at = -np.inf
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it has a file, by which the run can go on."""
+        return self._path is not None
+
+    @property
     def remaining(self) -> list[Source]:
         """What is yet to be looked at: also what failed without leaving any result."""
         return [source for index, source in enumerate(self.sources) if index not in self._done]
@@ -255,11 +260,16 @@ def _is_checkpoint(value: Any) -> bool:
         isinstance(results, dict)
         and _is_count(results.get("faces"))
         and all(
-            isinstance(state, dict) and all(map(_is_count, state.values()))
+            isinstance(state, dict) and all(map(_is_count_or_texts, state.values()))
             for name, state in results.items()
             if name != "faces"
         )
     )
+
+
+def _is_count_or_texts(value: Any) -> bool:
+    is_texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return is_texts or _is_count(value)
 
 
 def _ranges(indices: Iterable[int]) -> list[list[int]]:

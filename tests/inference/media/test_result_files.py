@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import resource
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,9 +13,12 @@ from pycocotools.coco import COCO
 
 from df2s2_d2.evaluation import read_detections
 from df2s2_d2.formats.growing_files import JsonArrayFile
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
-from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
+from df2s2_d2.inference.media.result_formats import RESULT_FORMATS, file_per_frame
+from df2s2_d2.inference.media.result_formats.listed import JsonResults
+from df2s2_d2.inference.media.sources import Source
 from tests.inference.media.scenes import image_source, instances, scene, video_frame
 
 FORMATS = tuple(RESULT_FORMATS)
@@ -60,6 +63,7 @@ def test_json_lists_every_frame(tmp_path, found):
     image, empty, first, later = read_json(tmp_path / "detections.json")
     assert image == {
         "file": "/photos/b.png",
+        "image": "photos/b",
         "width": 128,
         "height": 96,
         "faces": [
@@ -134,6 +138,27 @@ def test_all_formats_hold_the_same_faces(tmp_path, found):
     assert len(wider["photos/a"]) == 0
 
 
+def test_boxes_that_a_format_cannot_hold_are_told(tmp_path, caplog):
+    boxes = [[10, 10, 20, 20], [5, 5, 5, 9], [200, 0, 210, 9], [-30, 0, 10, 9]]
+    faces = instances(boxes, [0.9, 0.8, 0.7, 0.6])  # of an image of 128 x 96 pixels
+    formats = ["json", "yolo", "voc"]
+    results = ResultFiles(tmp_path, formats)
+    results.add(image_frame("a.png"), faces)
+    state = json.loads(json.dumps(results.state()))
+    results.close()
+    caplog.clear()
+    with ResultFiles(tmp_path, formats, state=state) as results:
+        results.add(image_frame("b.png"), faces)
+    assert [len(image["faces"]) for image in read_json(tmp_path / "detections.json")] == [4, 4]
+    assert len((tmp_path / "yolo/labels/b.txt").read_text().splitlines()) == 2
+    assert (tmp_path / "voc/Annotations/b.xml").read_text().count("<object>") == 3
+    assert sorted(caplog.messages) == [
+        f"{tmp_path}/voc/Annotations leaves out 2 boxes without an area",
+        f"{tmp_path}/yolo/labels leaves out 2 boxes without an area, 2 boxes outside the image, "
+        "2 parts of boxes beyond the border",
+    ]
+
+
 def test_only_scores_above_the_threshold_are_written(tmp_path, found):
     with ResultFiles(tmp_path, ["csv"], score_threshold=0.5) as results:
         for frame, faces in found:
@@ -191,6 +216,45 @@ def test_unsound_numbers_are_in_none_of_the_files(tmp_path):
 
 
 @pytest.fixture
+def synced(monkeypatch):
+    """The paths that the disk was waited for, in this order."""
+    paths = []
+    fsync = os.fsync
+
+    def record(descriptor):
+        paths.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return paths
+
+
+def test_files_of_frames_and_then_their_folders_are_waited_for(tmp_path, found, synced):
+    with ResultFiles(tmp_path, ["wider"]) as results:
+        for frame, faces in found:
+            results.add(frame, faces)
+        assert synced == []
+        results.sync()
+        names = [str(path.relative_to(tmp_path)) for path in synced]
+        files = ["photos/b", "photos/a", "clip/000000", "clip/000012"]
+        assert names[:4] == [f"wider/{name}.txt" for name in files]
+        assert sorted(names[4:]) == [".", "wider", "wider/clip", "wider/photos"]
+        results.sync()
+        assert len(synced) == 8
+
+
+def test_names_that_are_kept_for_the_disk_are_bounded(tmp_path, synced, monkeypatch):
+    monkeypatch.setattr(file_per_frame, "_MOST_UNSYNCED", 5)
+    for is_resumable, expected in ((False, 0), (True, 10)):
+        with ResultFiles(tmp_path, ["voc"], is_resumable=is_resumable) as results:
+            for index in range(13):
+                results.add(video_frame(index, 0.1 * index), FACES)
+        assert sum(path.suffix == ".xml" for path in synced) == expected
+        results.sync()
+        assert sum(path.suffix == ".xml" for path in synced) == (13 if is_resumable else 0)
+
+
+@pytest.fixture
 def room():
     """Function that limits the size of the files that are written."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -220,6 +284,15 @@ def test_files_are_whole_after_there_was_no_more_room(tmp_path, room, name):
         assert len(read_json(tmp_path / "coco_images.json")["images"]) >= added
 
 
+def test_files_that_were_opened_are_closed_if_others_cannot_be(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(JsonResults, "close", lambda self: closed.append("json"))
+    (tmp_path / "coco_images.json").mkdir()
+    with pytest.raises(OSError, match="coco_images.json"):
+        ResultFiles(tmp_path, ["json", "coco"])
+    assert closed == ["json"]
+
+
 # WIDER FACE
 
 
@@ -241,6 +314,56 @@ def test_images_of_like_names_in_folders_of_like_names_are_kept_apart(tmp_path):
     frames = [image_frame("x.jpg", "/a/in"), image_frame("x.jpg", "/b/in"), image_frame("x.png")]
     save(tmp_path, [(frame, FACES) for frame in frames], ["wider"])
     assert sorted(read_detections(tmp_path / "wider")) == ["in/x", "in/x_2", "photos/x"]
+
+
+SAME_NAMES = ["clip/000000.jpg", "clip.avi", "a/b.mp4", "a_b.mp4", "clip.mp4/000000.jpg"]
+
+
+def same_names(folder: Path) -> list[Frame]:
+    """An image or a first frame of each file; each has other faces."""
+    sources = [Source(folder / name, PurePosixPath(name)) for name in SAME_NAMES]
+    sources[1] = Source(sources[1].path, PurePosixPath("clip.mp4"))
+    return [Frame(s, scene(), *((0, 0.0) if s.is_video else ())) for s in sources]
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1), slice(1, 4)])
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_no_video_has_the_files_of_another_or_of_an_image(tmp_path, order, is_listed):
+    frames = same_names(Path("/in"))
+    sources = [frame.source for frame in frames] if is_listed else []
+    boxes = [[number, 0, number + 9, 9] for number in range(len(frames))]
+    found = [(frame, instances([box], [0.5])) for frame, box in zip(frames, boxes, strict=True)]
+    save(tmp_path, found[order], sources=sources)
+    by_event = read_detections(tmp_path / "wider")
+    by_line = read_detections(tmp_path / "detections.jsonl")
+    assert by_event.keys() == by_line.keys()
+    for name, rows in by_event.items():
+        np.testing.assert_array_equal(rows, by_line[name])
+    expected = sorted(box[0] for box in boxes[order])
+    assert sorted(rows[0, 0] for rows in by_event.values()) == expected
+    labels = [path.read_text() for path in (tmp_path / "yolo/labels").rglob("*.txt")]
+    assert len(set(labels)) == len(list((tmp_path / "voc").rglob("*.xml"))) == len(expected)
+    if is_listed:
+        names = ["clip/000000", "clip_2/000000", "a_b/000000", "a_b_2/000000", "clip.mp4/000000"]
+        assert {name: rows[0, 0] for name, rows in by_event.items()} == {
+            name: box[0] for name, box in zip(names[order], boxes[order], strict=True)
+        }
+
+
+def test_lines_name_an_image_as_its_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [image_frame("x.jpg", ""), image_frame("x.png", ""), image_frame("top.jpg", "/")]
+    save(tmp_path, [(frame, FACES) for frame in frames], ["wider", "json", "jsonl"])
+    names = [f"{tmp_path.name}/x", f"{tmp_path.name}/x_2", "images/top"]
+    assert list(read_detections(tmp_path / "detections.jsonl")) == names
+    assert sorted(read_detections(tmp_path / "wider")) == sorted(names)
+    assert [image["image"] for image in read_json(tmp_path / "detections.json")] == names
+
+
+def test_video_of_any_name_has_an_event(tmp_path):
+    frame = video_frame(3, 0.1, "a\\b.avi")
+    save(tmp_path, [(frame, FACES)], ["wider"])
+    assert list(read_detections(tmp_path / "wider")) == ["a_b/000003"]
 
 
 def test_names_that_are_no_text_are_written(tmp_path):
@@ -286,7 +409,7 @@ def coco_ground_truth(tmp_path):
 
 
 def test_ids_are_those_of_the_ground_truth(tmp_path, found, coco_ground_truth, caplog):
-    save(tmp_path, found, ["coco"], coco_ground_truth=coco_ground_truth)
+    save(tmp_path, found, ["coco"], coco_ground_truth=CocoImageIds.read(coco_ground_truth))
     images = read_json(tmp_path / "coco_images.json")["images"]
     assert [image["id"] for image in images] == [70, "x"]
     (message,) = caplog.messages
@@ -301,7 +424,7 @@ def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
         tmp_path,
         [(frame, FACES) for frame in frames],
         ["coco", "json"],
-        coco_ground_truth=coco_ground_truth,
+        coco_ground_truth=CocoImageIds.read(coco_ground_truth),
     )
     (image,) = read_json(tmp_path / "coco_images.json")["images"]
     assert (image["id"], image["file_name"]) == (70, "/photos/val/b.png")
@@ -312,12 +435,25 @@ def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
     assert "/photos/train/b.png for that of /photos/val/b.png" in message
 
 
+def test_what_was_left_out_is_told_after_a_run_went_on(tmp_path, coco_ground_truth, caplog):
+    ids = CocoImageIds.read(coco_ground_truth)
+    results = ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids)
+    for folder in ("val", "train"):
+        results.add(image_frame("b.png", f"/photos/{folder}"), FACES)
+    state = json.loads(json.dumps(results.state()))
+    results.close()
+    caplog.clear()
+    ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids, state=state).close()
+    (message,) = caplog.messages
+    assert "/photos/train/b.png for that of /photos/val/b.png" in message
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"images": [{"id": 1}]}', '{"images": []}'])
 def test_ground_truth_that_is_none_is_named(tmp_path, content):
     path = tmp_path / "wrong.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"^{path} gives no ids of images: it must be COCO JSON"):
-        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)
+        CocoImageIds.read(path)
 
 
 def test_ground_truth_must_have_faces(tmp_path):
@@ -325,4 +461,4 @@ def test_ground_truth_must_have_faces(tmp_path):
     categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}]
     path.write_text(json.dumps({"images": [], "categories": categories}))
     with pytest.raises(ValueError, match="none of which is named 'face'"):
-        ResultFiles(tmp_path / "out", ["coco"], coco_ground_truth=path)
+        CocoImageIds.read(path)

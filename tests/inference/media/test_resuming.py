@@ -126,8 +126,6 @@ def test_half_written_files_are_mended(photos, tmp_path, saved_at_once):
     for name in ("detections.json", "detections.jsonl", "detections.csv", "coco.json"):
         with (killed / name).open("ab") as file:
             file.write(b'{"file": "photos/b/')
-    (killed / "yolo/labels/b/4.txt.partial").parent.mkdir(parents=True, exist_ok=True)
-    (killed / "yolo/labels/b/4.txt.partial").write_bytes(b"0 0.1")
     (killed / "b").mkdir(exist_ok=True)
     (killed / "b/5.png").write_bytes(b"half a picture")
     run(photos, killed, resume=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.inference.faces import BOX_DECIMALS
+from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
+from df2s2_d2.inference.media.frame_names import FrameNames, evaluation_names, path_names
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.shards import Shard
 from df2s2_d2.inference.media.sources import Source
@@ -26,13 +28,26 @@ class RunOutput:
         sources: of all shards, so that what is named after them has one name in every shard, and
             whatever a run that broke off has done; what is not among them is named as it comes.
         shard: which of them the run looks at.
-        coco_ground_truth: COCO JSON that has the ids of the images; None for none.
+        coco_ground_truth: has the ids of the images; None for none.
+        is_resumable: whether the run may go on after it broke off; else nobody asks what has
+            reached the disk.
     """
 
     folder: Path
     sources: Sequence[Source] = ()
     shard: Shard = Shard()
-    coco_ground_truth: str | os.PathLike | None = None
+    coco_ground_truth: CocoImageIds | None = None
+    is_resumable: bool = True
+
+    @functools.cached_property
+    def evaluation_names(self) -> FrameNames:
+        """The names by which evaluation knows images, one for each in all formats that tell it."""
+        return evaluation_names(self.sources)
+
+    @functools.cached_property
+    def path_names(self) -> FrameNames:
+        """The names of files that lie as the images do."""
+        return path_names(self.sources)
 
     def file(self, name: str) -> Path:
         """A file of this shard alone: those of others may be written at the same time."""
@@ -48,7 +63,7 @@ class ResultFile(ABC):
     """
 
     @abstractmethod
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
         """
         Args:
             output: where it goes, and of what it is.

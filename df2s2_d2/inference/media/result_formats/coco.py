@@ -6,13 +6,13 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from df2s2_d2.formats.growing_files import JsonArrayFile
-from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats.base import (
     ResultFile,
@@ -37,19 +37,17 @@ class CocoResults(ResultFile):
     is shared out so that no two shards have a number in common.
     """
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
         self._shard = output.shard
         self._ground_truth = output.coco_ground_truth
-        self._ids, self._category = {}, 1
-        if self._ground_truth is not None:
-            self._ids, self._category = _read_ids(self._ground_truth)
+        self._category = 1 if self._ground_truth is None else self._ground_truth.category
         self._source_of: dict[int | str, Source] = {}  # by the id that it has in the ground truth
         for source in output.sources:
             self._known_id(source)
         state = state or {}
         self._num_images = state.get("listed", 0)
         self._num_unknown, self._num_doubles = state.get("unknown", 0), state.get("doubles", 0)
-        self._example = ("", "")
+        self._example: Sequence[str] = state.get("example", ("", ""))  # an image, and the other
         self._name = output.file("coco.json").name
         self._results = JsonArrayFile(output.file("coco.json"), end=state.get("results_end"))
         categories = json.dumps([{"id": self._category, "name": "face"}])
@@ -93,20 +91,22 @@ class CocoResults(ResultFile):
 
     def _known_id(self, source: Source) -> int | str | None:
         """The id of a source in the ground truth, which belongs to the first that asks for it."""
-        if not self._ids or source.is_video:
+        if self._ground_truth is None or source.is_video:
             return None
+        ids = self._ground_truth.ids
         parts = Path(os.path.abspath(source.path)).parts
         names = ("/".join(parts[start:]) for start in range(1, len(parts)))
-        image_id = next((self._ids[name] for name in names if name in self._ids), None)
+        image_id = next((ids[name] for name in names if name in ids), None)
         if image_id is not None:
             self._source_of.setdefault(image_id, source)
         return image_id
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         return {
             "listed": self._num_images,
             "unknown": self._num_unknown,
             "doubles": self._num_doubles,
+            "example": list(self._example),
             "results_end": self._results.end,
             "images_end": self._images.end,
         }
@@ -123,7 +123,7 @@ class CocoResults(ResultFile):
                 "%s leaves out %d images that %s does not list",
                 self._name,
                 self._num_unknown,
-                self._ground_truth,
+                self._ground_truth.path,
             )
         if self._num_doubles:
             logger.warning(
@@ -132,23 +132,5 @@ class CocoResults(ResultFile):
                 self._name,
                 self._num_doubles,
                 *self._example,
-                self._ground_truth,
+                self._ground_truth.path,
             )
-
-
-def _read_ids(path: str | os.PathLike) -> tuple[dict[str, int | str], int]:
-    """Ids of the images by file name, and that of the category "face", or of the only one."""
-    try:
-        content = read_json(path)
-        images = {image["file_name"]: image["id"] for image in content["images"]}
-        categories = {category["name"]: category["id"] for category in content["categories"]}
-        only = next(iter(categories.values())) if len(categories) == 1 else None
-        category = categories.get("face", only)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} gives no ids of images: it must be COCO JSON, whose 'images' have 'id' and "
-            f"'file_name' and whose 'categories' have 'id' and 'name' ({error!r})"
-        ) from error
-    if category is None:
-        raise ValueError(f"{path} has {len(categories)} categories, none of which is named 'face'")
-    return images, category

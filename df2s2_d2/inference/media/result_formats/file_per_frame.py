@@ -2,157 +2,151 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from df2s2_d2.formats import voc_xml, yolo
-from df2s2_d2.formats.whole_outputs import write_whole
+from df2s2_d2.formats.dropped import describe_dropped
+from df2s2_d2.formats.whole_outputs import sync_folder, write_whole
 from df2s2_d2.formats.wider_face_detections import format_detections
+from df2s2_d2.inference.media.frame_names import FrameNames, as_text
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_formats.base import ResultFile, RunOutput, corner_and_size
-from df2s2_d2.inference.media.sources import Source, as_utf8
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+logger = logging.getLogger(__name__)
+
+# Files whose names are kept in memory before the disk is waited for.
+_MOST_UNSYNCED = 1000
 
 
 class _FilePerFrame(ResultFile):
     """Writes files by the names of frames; written once more, they are as they were."""
 
-    def __init__(self, folder: Path, suffix: str, sources: Sequence[Source]):
+    def __init__(self, output: RunOutput, folder: str, suffix: str, names: FrameNames):
         """
         Args:
-            folder: for all files; made if need be.
+            output: of the run.
+            folder: in its folder, for all files; made if need be.
             suffix: of their names.
-            sources: get their names first, and in this order.
+            names: of frames, without it.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._output = output
+        self._folder = output.folder / folder
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._suffix = suffix
-        self._written: list[Path] = []  # since the disk was waited for
-        self._names: dict[Source, str] = {}
-        self._taken: set[str] = set()
-        for source in sources:
-            if not source.is_video:
-                self._image_name(source)
-
-    @abstractmethod
-    def _wanted_name(self, source: Source) -> str:
-        """The name of an image, if it is free."""
-
-    @abstractmethod
-    def _frame_name(self, frame: Frame) -> str:
-        """The name of the frame of a video."""
+        self._name = names
+        self._written: list[Path] = []  # since the disk was waited for, if it is to be
 
     @abstractmethod
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         """What is written of (n, 5) ``x, y, width, height, score``."""
 
-    def _image_name(self, source: Source) -> str:
-        """A second image that is to be named like another gets a number."""
-        if source not in self._names:
-            wanted = self._wanted_name(source)
-            name, number = wanted, 1
-            while name in self._taken:
-                number += 1
-                name = f"{wanted}_{number}"
-            self._taken.add(name)
-            self._names[source] = name
-        return self._names[source]
-
     def add(self, frame: Frame, faces: np.ndarray) -> None:
-        is_image = frame.index is None
-        name = self._image_name(frame.source) if is_image else self._frame_name(frame)
+        name = self._name(frame)
         path = self._folder / f"{name}{self._suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         text = self._text(name, frame, corner_and_size(faces))
         write_whole(path, text.encode("utf-8"), durable=False)
-        self._written.append(path)
+        if self._output.is_resumable:
+            self._written.append(path)
+        if len(self._written) >= _MOST_UNSYNCED:
+            self.sync()
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, Any]:
         return {}
 
     def sync(self) -> None:
+        folders: set[Path] = set()
         for path in self._written:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_file(path)
+            folders |= {path.parent, *path.parent.parents}
+        # A file is found again only if the folders down to it, which may be as young, are there.
+        for folder in folders:
+            if folder.is_relative_to(self._output.folder):
+                sync_folder(str(folder))
         self._written.clear()
 
     def close(self) -> None:
         pass  # every frame has a file of its own
 
 
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class WiderResults(_FilePerFrame):
-    """``wider/<event>/<image>.txt``, as WIDER FACE's tools read them.
+    """``wider/<event>/<image>.txt``, as WIDER FACE's tools read them."""
 
-    An image's event is the folder that it is in; a video is an event of which each frame, by its
-    number, is an image. A second image of like name in a folder of like name gets a number.
-    """
-
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
-        super().__init__(output.folder / "wider", ".txt", output.sources)
-
-    def _wanted_name(self, source: Source) -> str:
-        path = Path(os.path.abspath(source.path))
-        # Either sign between folders would make more of them.
-        event, stem = (as_utf8(part).replace("\\", "_") for part in (path.parent.name, path.stem))
-        return f"{event or 'images'}/{stem}"  # an image in the root of the file system has none
-
-    def _frame_name(self, frame: Frame) -> str:
-        event = str(frame.source.name.with_suffix("")).replace("/", "_")
-        return f"{event}/{frame.index:06d}"
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        super().__init__(output, "wider", ".txt", output.evaluation_names)
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         return format_detections(name, rows)
 
 
-class _ByPath(_FilePerFrame):
-    """Files by the paths of images below the input; a video is a folder of its frames."""
+class _Annotations(_FilePerFrame):
+    """Formats that do not hold every box; what they leave out is told at the end."""
 
-    def _wanted_name(self, source: Source) -> str:
-        return _as_text(source.name.with_suffix(""))
+    def __init__(
+        self,
+        output: RunOutput,
+        folder: str,
+        suffix: str,
+        state: Mapping[str, Any] | None,
+    ):
+        """
+        Args:
+            output, folder, suffix: see :class:`_FilePerFrame`.
+            state: what was left out so far -> how often; None for nothing.
+        """
+        super().__init__(output, folder, suffix, output.path_names)
+        self._dropped = Counter(state or {})
 
-    def _frame_name(self, frame: Frame) -> str:
-        return f"{_as_text(frame.source.name)}/{frame.index:06d}"
+    def state(self) -> dict[str, int]:
+        return dict(self._dropped)
+
+    def close(self) -> None:
+        lost = describe_dropped(self._dropped)
+        if lost:
+            logger.warning("%s leaves out %s", self._folder, lost)
 
 
-def _as_text(path: str | os.PathLike) -> str:
-    return _CONTROLS.sub("_", as_utf8(path))
-
-
-class YoloResults(_ByPath):
+class YoloResults(_Annotations):
     """``yolo/labels/<image>.txt`` with the score as sixth number, and ``yolo/classes.txt``."""
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
-        super().__init__(output.folder / "yolo/labels", ".txt", output.sources)
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        super().__init__(output, "yolo/labels", ".txt", state)
         yolo.write_classes(output.folder / "yolo")
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         size = frame.image.shape[:2]
-        return yolo.format_labels(rows[:, :4], size, Counter(), rows[:, 4])
+        return yolo.format_labels(rows[:, :4], size, self._dropped, rows[:, 4])
 
 
-class VocResults(_ByPath):
+class VocResults(_Annotations):
     """``voc/Annotations/<image>.xml`` with the score as ``confidence``."""
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
-        super().__init__(output.folder / "voc/Annotations", ".xml", output.sources)
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        super().__init__(output, "voc/Annotations", ".xml", state)
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
-        suffix = _as_text(frame.source.path.suffix) if frame.index is None else ".jpg"
+        suffix = as_text(frame.source.path.suffix) if frame.index is None else ".jpg"
         return voc_xml.format_annotation(
             name + suffix,
             frame.image.shape[:2],
             rows[:, :4],
             np.zeros(len(rows), bool),
-            Counter(),
+            self._dropped,
             scores=rows[:, 4],
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,33 +30,41 @@ class _OneFile(ResultFile):
         self._file.close()
 
 
-def _end(state: Mapping[str, int] | None) -> int | None:
+def _end(state: Mapping[str, Any] | None) -> int | None:
     return None if state is None else state.get("end")
 
 
-def _line(frame: Frame, faces: np.ndarray) -> str:
-    size = frame.image.shape[:2]
-    return format_line(str(frame.source.path), size, faces, **place_in_video(frame))
+class _Records(_OneFile):
+    """Adds what JSON Lines have of an image or frame."""
+
+    def __init__(self, output: RunOutput):
+        self._name = output.evaluation_names
+
+    def _line(self, frame: Frame, faces: np.ndarray) -> str:
+        size, place = frame.image.shape[:2], place_in_video(frame)
+        return format_line(str(frame.source.path), size, faces, image=self._name(frame), **place)
 
 
-class JsonResults(_OneFile):
+class JsonResults(_Records):
     """``detections.json``: an array of what ``detections.jsonl`` has line by line."""
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        super().__init__(output)
         self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=_end(state))
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.add_lines([_line(frame, faces)])
+        self._file.add_lines([self._line(frame, faces)])
 
 
-class JsonLinesResults(_OneFile):
+class JsonLinesResults(_Records):
     """``detections.jsonl``, see :mod:`~df2s2_d2.formats.detections_jsonl`."""
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        super().__init__(output)
         self._file = GrowingFile(output.file("detections.jsonl"), end=_end(state))
 
     def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.append(f"{_line(frame, faces)}\n")
+        self._file.append(f"{self._line(frame, faces)}\n")
 
 
 class CsvResults(_OneFile):
@@ -63,7 +72,7 @@ class CsvResults(_OneFile):
 
     _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
 
-    def __init__(self, output: RunOutput, state: Mapping[str, int] | None = None):
+    def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
         self._file = GrowingFile(
             output.file("detections.csv"), _csv_text([self._COLUMNS]), end=_end(state)
         )
