@@ -14,6 +14,8 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from df2s2_d2.formats.annotated_image import event_of
+
 _UNWEIGHTED = ("TrainingSampler", "RandomSubsetTrainingSampler", "RepeatFactorTrainingSampler")
 _WEIGHTED = ("WeightedTrainingSampler", "WeightedCategoryTrainingSampler")
 # Keys of DATASETS that the latter read; a config without this project's keys has the first only.
@@ -188,7 +190,7 @@ def _event_factors(cfg: CfgNode, images: list[dict[str, Any]]) -> Tensor:
     given = _named_factors(cfg, "TRAIN_EVENT_FACTOR")
     if not given:
         return torch.ones(len(images))
-    events = [str(image.get("image_id", "")).partition("/")[0] for image in images]
+    events = [event_of(str(image.get("image_id", ""))) for image in images]
     known = set(events)
     for event in given:
         if event not in known:

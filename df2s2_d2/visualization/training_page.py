@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
 from df2s2_d2.pages.gallery import Card, facet_filters, gallery
 from df2s2_d2.pages.html_page import Cell, grouped_table, page, paragraph
 from df2s2_d2.visualization.training_pictures import LEVEL_COLORS, draw_sample
@@ -67,7 +68,7 @@ def _card(sample: TrainingSample) -> Card:
             if len(level.anchors)
         ]
         lines.append(f"{shot}, anchors: {', '.join(parts) or 'none'}")
-    events = {image_id.partition("/")[0] for image_id in sample.image_ids}
+    events = set(map(event_of, sample.image_ids))
     facets = {
         "event": "several" if len(events) > 1 else min(events),
         "kind": "mosaic" if is_mosaic else "single image",
