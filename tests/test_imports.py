@@ -87,7 +87,7 @@ MAY_IMPORT = {
     "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
     "visualization": {"analysis", "data", "evaluation", "formats", "modeling", "pages"},
-    "tables": {"environment", "evaluation", "inference", "training"},
+    "tables": {"environment", "evaluation", "formats", "inference", "training"},
 }
 
 

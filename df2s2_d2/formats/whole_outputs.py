@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +15,27 @@ from pathlib import Path
 PARTIAL = ".partial"
 
 
-def write_whole(path: str | os.PathLike, content: bytes | memoryview, durable: bool = True) -> None:
+def write_whole(
+    path: str | os.PathLike,
+    content: bytes | memoryview,
+    durable: bool = True,
+    shared: bool = False,
+) -> None:
     """Write a file so that its name never stands for a part of it.
 
     Args:
         path: to be written or replaced, in a folder that exists.
         content: all of the file.
         durable: whether that holds after a power cut too; the disk is waited for then.
+        shared: whether other processes, on any machine, may write it at the same time; what one
+            that is killed leaves then is not replaced by the next.
 
     Raises:
         OSError: if it cannot be written; what lay at ``path`` is unchanged then.
     """
     path = os.fspath(path)
-    partial = path + PARTIAL
+    own = f".{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}" if shared else ""
+    partial = path + own + PARTIAL
     try:
         with open(partial, "wb") as file:
             file.write(content)

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.json_file import read_json
+
 # A claim that its holder has not touched for so long is stale, whatever machine it is on.
 STALE_SECONDS = 600.0
 _BEAT_SECONDS = 30.0
@@ -157,7 +159,7 @@ def _runs(pid: Any) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):  # its maker has not written it yet
         return {}
     return content if isinstance(content, dict) else {}

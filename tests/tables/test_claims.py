@@ -147,6 +147,13 @@ def test_a_claim_is_worth_as_much_as_its_holder(tmp_path, monkeypatch, age, own,
     assert (claim(tmp_path) is not None) == is_free
 
 
+def test_a_claim_that_holds_anything_else_is_of_somebody(tmp_path):
+    path = write_claim(tmp_path, 1)
+    path.write_text("[" * 100_000)
+    assert claim(tmp_path) is None
+    assert holder(tmp_path) == "process ? on ?"
+
+
 def test_a_claim_is_kept_fresh_as_long_as_it_is_meant(tmp_path):
     path = write_claim(tmp_path, 1, age=1000)
     with Claim(path, on_loss=lambda: None, beat_seconds=0.01):
