@@ -167,8 +167,8 @@ def _add_input_config(cfg: CN) -> None:
     # With SAMPLER_TRAIN "WeightedTrainingSampler", how often an epoch shows the images of a data
     # set, as pairs such as ["wider_face_train", 0.5]; those of others once.
     cfg.DATASETS.TRAIN_REPEAT_FACTOR = []
-    # That times this one for images of an event, the folder that their image_id begins with, as
-    # pairs such as ["0--Parade", 2.0].
+    # That times this one for images of an event, the first folder of their image_id, as pairs
+    # such as ["0--Parade", 2.0].
     cfg.DATASETS.TRAIN_EVENT_FACTOR = []
     # What boxes marked `invalid` are in training: "ignore" (kept out of the loss), "face", "drop".
     cfg.DATASETS.INVALID_FACES = "ignore"

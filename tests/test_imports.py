@@ -86,7 +86,7 @@ MAY_IMPORT = {
     "models": set(),
     "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
-    "visualization": {"analysis", "data", "evaluation", "modeling", "pages"},
+    "visualization": {"analysis", "data", "evaluation", "formats", "modeling", "pages"},
     "tables": {"environment", "evaluation", "formats", "inference", "training"},
 }
 

@@ -4,8 +4,9 @@
   df2s2 browse --config-file DSFD/DSFD_R50.yaml --only 0--Parade/0_Parade_marchingband_1_849 \\
       --repeats 8 --output browse.html
 
-Images of DATASETS.TRAIN pass the mapper of the training; no weights are needed. With the same seed
-the same page comes out. It is one file, which opens offline in any browser.
+Images of DATASETS.TRAIN pass the mapper of the training, and become mosaics as often; no weights
+are needed. With the same seed the same page comes out. It is one file, which opens offline in any
+browser.
 """
 
 from __future__ import annotations

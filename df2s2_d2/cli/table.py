@@ -113,13 +113,18 @@ def _listed(table) -> str:
 
 
 def _write(args: argparse.Namespace, table) -> None:
-    """Print the table, and write it beside its results if there are any."""
+    """Print the table, and write it beside its results if there are any.
+
+    Other processes may do so at the same time: the last one to write sees what all have added.
+    """
+    from df2s2_d2.formats.whole_outputs import write_whole
     from df2s2_d2.tables.markdown import table_to_markdown
     from df2s2_d2.tables.results import read_results, results_folder
 
     folder = results_folder(args.output, table.name)
-    results = read_results(folder)
-    text = table_to_markdown(table, results)
-    print(text, end="")
-    if results:
-        (folder.parent / "table.md").write_text(text, encoding="utf-8")
+    results, written = read_results(folder), None
+    while results and results != written:
+        text = table_to_markdown(table, results)
+        write_whole(folder.parent / "table.md", text.encode(), durable=False)
+        written, results = results, read_results(folder)
+    print(table_to_markdown(table, results), end="")

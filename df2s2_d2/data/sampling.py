@@ -14,6 +14,13 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from df2s2_d2.formats.annotated_image import event_of
+
+_UNWEIGHTED = ("TrainingSampler", "RandomSubsetTrainingSampler", "RepeatFactorTrainingSampler")
+_WEIGHTED = ("WeightedTrainingSampler", "WeightedCategoryTrainingSampler")
+# Keys of DATASETS that the latter read; a config without this project's keys has the first only.
+_FACTOR_KEYS = ("TRAIN_REPEAT_FACTOR", "TRAIN_EVENT_FACTOR")
+
 
 class Sample(NamedTuple):
     """An image in the endless order."""
@@ -88,14 +95,18 @@ def sample_order(factors: Tensor, seed: int) -> Iterator[int]:
     Raises:
         ValueError: if no image is ever shown.
     """
-    if not (factors > 0).any():
-        raise ValueError("The training sampler shows no image: every repeat factor is 0")
+    _check_any_is_shown(factors)
     generator = torch.Generator().manual_seed(seed)
     indices = torch.arange(len(factors))
     while True:
         once_more = torch.rand(len(factors), generator=generator) < factors.frac()
         epoch = indices.repeat_interleave(factors.long() + once_more)
         yield from epoch[torch.randperm(len(epoch), generator=generator)].tolist()
+
+
+def _check_any_is_shown(factors: Tensor) -> None:
+    if not (factors > 0).any():
+        raise ValueError("The training sampler shows no image: every repeat factor is 0")
 
 
 def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], seed: int) -> Tensor:
@@ -111,40 +122,58 @@ def repeat_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]], see
         (N,) float32, for the images of all data sets in their order.
 
     Raises:
-        ValueError: if there is no such sampler, data set or event, or a factor is below 0.
+        ValueError: if there is no such sampler, data set or event, if a factor is below 0 or all
+            of them are 0, or if factors are given to a sampler that does not read them.
     """
     counts = [len(images) for images in data_sets.values()]
     name = cfg.DATALOADER.SAMPLER_TRAIN
-    if name == "TrainingSampler":
-        return torch.ones(sum(counts))
+    if name in _WEIGHTED:
+        return _weighted_factors(cfg, data_sets)
+    if name not in _UNWEIGHTED:
+        raise ValueError(
+            f"DATALOADER.SAMPLER_TRAIN is {name!r}: expected {', '.join(_UNWEIGHTED)}, "
+            f"{' or '.join(_WEIGHTED)}"
+        )
+    _check_no_factor_is_given(cfg)
     if name == "RandomSubsetTrainingSampler":
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(sum(counts), generator=generator)
         return (order < int(sum(counts) * cfg.DATALOADER.RANDOM_SUBSET_RATIO)).float()
     if name == "RepeatFactorTrainingSampler":
         return _category_factors(cfg, [image for images in data_sets.values() for image in images])
-    if name in ("WeightedTrainingSampler", "WeightedCategoryTrainingSampler"):
-        given = _named_factors(cfg.DATASETS.TRAIN_REPEAT_FACTOR, "DATASETS.TRAIN_REPEAT_FACTOR")
-        if given.keys() - data_sets.keys():
-            raise ValueError(
-                f"DATASETS.TRAIN_REPEAT_FACTOR names {min(given.keys() - data_sets.keys())!r}, "
-                f"which DATASETS.TRAIN does not: it has {', '.join(data_sets)}"
-            )
-        weights = torch.tensor([given.get(name, 1.0) for name in data_sets])
-        factors = weights.repeat_interleave(torch.tensor(counts))
-        factors *= _event_factors(cfg, [image for images in data_sets.values() for image in images])
-        if name == "WeightedTrainingSampler":
-            return factors
-        factors *= torch.cat([_category_factors(cfg, images) for images in data_sets.values()])
-        return factors / factors.min()
-    raise ValueError(
-        f"DATALOADER.SAMPLER_TRAIN is {name!r}: expected TrainingSampler, "
-        "RandomSubsetTrainingSampler, RepeatFactorTrainingSampler, WeightedTrainingSampler or "
-        "WeightedCategoryTrainingSampler"
+    return torch.ones(sum(counts))
+
+
+def _check_no_factor_is_given(cfg: CfgNode) -> None:
+    """Factors without effect would make another training than was meant."""
+    keys = [f"DATASETS.{key}" for key in _FACTOR_KEYS if cfg.DATASETS.get(key)]
+    if keys:
+        raise ValueError(
+            f"DATALOADER.SAMPLER_TRAIN {cfg.DATALOADER.SAMPLER_TRAIN} does not read the factors of "
+            f"{' and '.join(keys)}: set it to {_WEIGHTED[0]}, or give no factors"
+        )
+
+
+def _weighted_factors(cfg: CfgNode, data_sets: dict[str, list[dict[str, Any]]]) -> Tensor:
+    given = _named_factors(cfg, "TRAIN_REPEAT_FACTOR")
+    if given.keys() - data_sets.keys():
+        raise ValueError(
+            f"DATASETS.TRAIN_REPEAT_FACTOR names {min(given.keys() - data_sets.keys())!r}, "
+            f"which DATASETS.TRAIN does not: it has {', '.join(data_sets)}"
+        )
+    factors = torch.tensor(
+        [given.get(name, 1.0) for name, images in data_sets.items() for _ in images]
     )
+    factors *= _event_factors(cfg, [image for images in data_sets.values() for image in images])
+    if cfg.DATALOADER.SAMPLER_TRAIN == "WeightedTrainingSampler":
+        return factors
+    factors *= torch.cat([_category_factors(cfg, images) for images in data_sets.values()])
+    _check_any_is_shown(factors)
+    return factors / factors[factors > 0].min()
 
 
-def _named_factors(pairs: Sequence[Sequence[Any]], key: str) -> dict[str, float]:
+def _named_factors(cfg: CfgNode, key: str) -> dict[str, float]:
+    pairs, key = cfg.DATASETS.get(key, []), f"DATASETS.{key}"
     try:
         factors = {str(name): float(factor) for name, factor in pairs}
     except (TypeError, ValueError):
@@ -158,10 +187,10 @@ def _named_factors(pairs: Sequence[Sequence[Any]], key: str) -> dict[str, float]
 
 
 def _event_factors(cfg: CfgNode, images: list[dict[str, Any]]) -> Tensor:
-    given = _named_factors(cfg.DATASETS.TRAIN_EVENT_FACTOR, "DATASETS.TRAIN_EVENT_FACTOR")
+    given = _named_factors(cfg, "TRAIN_EVENT_FACTOR")
     if not given:
         return torch.ones(len(images))
-    events = [str(image.get("image_id", "")).partition("/")[0] for image in images]
+    events = [event_of(str(image.get("image_id", ""))) for image in images]
     known = set(events)
     for event in given:
         if event not in known:

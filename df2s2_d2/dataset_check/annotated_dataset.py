@@ -19,7 +19,7 @@ from df2s2_d2.data.datasets.dataset_dicts import make_record, make_records
 from df2s2_d2.evaluation import load_ground_truth
 from df2s2_d2.evaluation.wider_face.attributes import load_attributes
 from df2s2_d2.formats import coco_json, wider_face_text
-from df2s2_d2.formats.annotated_image import AnnotatedImage
+from df2s2_d2.formats.annotated_image import AnnotatedImage, event_of
 from df2s2_d2.formats.fddb_folds import load_folds
 
 _LINE, _LIST, _COUNT = "line {place}", "annotations[{place}]", "box {place} of {image}"
@@ -82,8 +82,8 @@ class AnnotatedDataset:
 
     @cached_property
     def events(self) -> list[str]:
-        """The folder of each image; "" for those in none."""
-        return [image_id.rpartition("/")[0] for image_id in self.image_ids]
+        """The event of each image, see :func:`~df2s2_d2.formats.annotated_image.event_of`."""
+        return [event_of(image_id) for image_id in self.image_ids]
 
     @cached_property
     def labels(self) -> Labels:

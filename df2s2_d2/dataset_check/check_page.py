@@ -225,10 +225,9 @@ def _training(result: CheckResult) -> dict[str, list[str]]:
 def _events(result: CheckResult) -> list[str]:
     groups = {
         report.dataset.name: [
-            [event or "(no folder)", *counts.values()]
-            for event, counts in report.statistics.by_event.items()
+            [event, *counts.values()] for event, counts in report.statistics.by_event.items()
         ]
         for report in result.reports
     }
     header = ["Event", "Images", "Faces", "Ignored regions", "Images without faces"]
-    return [grouped_table("By the folder of the images", header, groups)]
+    return [grouped_table("By the first folder of the images", header, groups)]

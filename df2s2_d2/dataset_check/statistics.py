@@ -31,7 +31,7 @@ class DatasetStatistics:
         num_faces: boxes of faces that have an area.
         num_ignored: regions that are neither face nor background.
         num_faceless: images without any face.
-        by_event: folder -> the number of its images, faces, ignored regions and faceless images.
+        by_event: event -> the number of its images, faces, ignored regions and faceless images.
         face_sizes: (F,) square roots of the faces' areas in pixels of the images as they are.
         aspect_ratios: (F,) height / width.
         faces_per_image: (I,) int64.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
 from df2s2_d2.pages.close_up import Outline, close_up
 from df2s2_d2.pages.gallery import Card, choose_spread
 
@@ -21,7 +22,7 @@ from .wider_face.error_split import (
     ErrorSplit,
 )
 from .wider_face.ground_truth import GroundTruth
-from .wider_face.selection import Selection, event_of, face_sizes
+from .wider_face.selection import Selection, face_sizes
 
 LEGEND = (
     "Solid: annotated; dashed: detected. Orange: the missed face; yellow: the error, and blue its "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
 from df2s2_d2.pages.gallery import Card, facet_filters, gallery
 from df2s2_d2.pages.html_page import Cell, grouped_table, paragraph, table
 
@@ -22,7 +23,7 @@ from .wider_face.error_split import (
     ErrorSplit,
 )
 from .wider_face.ground_truth import GroundTruth
-from .wider_face.selection import Selection, event_of
+from .wider_face.selection import Selection
 
 SECTION = "Errors and what they cost"
 GALLERIES = {

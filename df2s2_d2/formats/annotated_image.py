@@ -18,6 +18,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 # Names of the attributes that WIDER FACE has of its faces, and other formats may carry.
 FACE_ATTRIBUTES = ("blur", "expression", "illumination", "occlusion", "pose")
+# Stands for the event of images that lie in no folder.
+NO_EVENT = "(no folder)"
 
 
 class AnnotatedImage(NamedTuple):
@@ -76,6 +78,19 @@ def image_name(path: str, image_dir: str = "") -> str:
     if name.startswith(("/", "../")):
         name = os.path.relpath(os.path.join(image_dir, path), image_dir).replace(os.sep, "/")
     return posixpath.splitext(name)[0]
+
+
+def event_of(name: str) -> str:
+    """The event of an image, by which images are chosen, weighed and counted.
+
+    Args:
+        name: of :func:`image_name`, in WIDER FACE's layout ``"<event>/<image stem>"``.
+
+    Returns:
+        The first folder, or :data:`NO_EVENT` for an image in none.
+    """
+    event, slash, _ = name.partition("/")
+    return event if slash else NO_EVENT
 
 
 def path_below(path: str, image_dir: str = "") -> str:

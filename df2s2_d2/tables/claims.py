@@ -1,8 +1,10 @@
 """One run, one process: claims in a folder that all machines share.
 
 A claim is a file whose name is a number; the highest counts. Who finds the highest one stale makes
-the next, and only one process can make a file that must not exist. So nothing is ever removed or
-overwritten that another may hold, and no locks are asked of the file system.
+the next, and only one process can make a file that must not exist. Claims may come and go between
+looking and making, so who has made one looks again, and gives way to any other that is meant. So
+nothing is ever removed or overwritten that another may hold, and no locks are asked of the file
+system.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from df2s2_d2.formats.json_file import read_json
 
 # A claim that its holder has not touched for so long is stale, whatever machine it is on.
 STALE_SECONDS = 600.0
@@ -90,6 +94,9 @@ def claim(folder: Path, on_loss: Callable[[], None] = lambda: None) -> Claim | N
             json.dump(_own(), file)
     except FileExistsError:
         return None
+    if not _is_alone(path):
+        path.unlink(missing_ok=True)
+        return None
     return Claim(path, on_loss)
 
 
@@ -118,11 +125,20 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
+def _is_alone(path: Path) -> bool:
+    """Whether a claim is the highest, and all lower ones are stale.
+
+    Of two claims that were made at once at least one sees the other.
+    """
+    *lower, highest = _numbers(path.parent) or [None]
+    return highest == int(path.name) and all(_is_stale(path.parent / str(n)) for n in lower)
+
+
 def _is_stale(path: Path) -> bool:
     try:
         touched = path.stat().st_mtime
-    except FileNotFoundError:  # given back just now
-        return True
+    except FileNotFoundError:  # given back just now: another process may have the next already
+        return False
     other, own = _read(path), _own()
     if other.get("host") == own["host"] and not _runs(other.get("pid")):
         return True
@@ -143,7 +159,7 @@ def _runs(pid: Any) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):  # its maker has not written it yet
         return {}
     return content if isinstance(content, dict) else {}

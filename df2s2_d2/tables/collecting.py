@@ -14,6 +14,7 @@ from detectron2.engine import DefaultTrainer
 from df2s2_d2.environment import code_version, processor_name
 from df2s2_d2.evaluation.results import read_wider_face_results
 from df2s2_d2.formats.file_hash import file_sha256
+from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.tables.index import SETTINGS
 from df2s2_d2.tables.runs import Run
 
@@ -33,7 +34,7 @@ def collect_result(run: Run) -> dict[str, Any]:
     cfg = run.config
     test_file = run.folder / "inference" / cfg.DATASETS.TEST[0] / "results.json"
     ap, _ = read_wider_face_results(test_file)
-    test = json.loads(test_file.read_text(encoding="utf-8"))
+    test = read_json(test_file)
     scale = run.choices.scale
     # With fewer processes than a config is meant for, there are more steps of fewer images.
     solver = DefaultTrainer.auto_scale_workers(cfg, run.choices.processes).SOLVER

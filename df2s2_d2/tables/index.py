@@ -7,12 +7,13 @@ only.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from df2s2_d2.formats.json_file import read_json
 
 PACKAGED = Path(__file__).with_name("papers.json")
 SETTINGS = ("easy", "medium", "hard")
@@ -102,8 +103,8 @@ def read_tables(path: Path = PACKAGED) -> dict[str, Table]:
     Raises:
         OSError, ValueError: if the index cannot be read; names file, table, row and what is wrong.
     """
+    document = read_json(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         return {name: _table(name, fields) for name, fields in document.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no index of tables: {error!r}") from error

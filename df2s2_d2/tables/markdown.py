@@ -18,6 +18,9 @@ _VALIDATION_IMAGES = 3226
 def table_to_markdown(table: Table, results: Results) -> str:
     """The rows of a table, each with the mean and the deviation over its seeds.
 
+    A row whose runs had different schedules or tests is there once for each: their figures are of
+    different things, and have no mean.
+
     Args:
         table: as the paper has it.
         results: of its runs, with different seeds.
@@ -27,7 +30,11 @@ def table_to_markdown(table: Table, results: Results) -> str:
     """
     header = ["row", "config", *(setting.title() for setting in SETTINGS), "paper", "seeds"]
     header += ["training", "memory"]
-    rows = [_cells(row, [r for r in results if r["row"] == row.name]) for row in table.rows]
+    rows = [
+        _cells(row, comparable)
+        for row in table.rows
+        for comparable in _comparable([r for r in results if r["row"] == row.name]) or [[]]
+    ]
     lines = [f"### {table.title}", "", f"{table.source}. {table.note}".strip(), ""]
     lines += [markdown_table(header, rows), "", *_remarks(table, results)]
     return "\n".join(lines).rstrip() + "\n"
@@ -80,10 +87,18 @@ def _cells(row: Row, results: Results) -> list[Any]:
         config,
         *measured,
         paper_figures(row),
-        ", ".join(str(result["seed"]) for result in sorted(results, key=lambda r: r["seed"])),
+        ", ".join(str(result["seed"]) for result in results),
         None if hours is None else duration(hours),
         None if memory is None else f"{memory / 1000:.1f} GB",
     ]
+
+
+def _comparable(results: Results) -> list[Results]:
+    """Results of one row in groups that differ in nothing but their seeds, by the lowest seed."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for result in sorted(results, key=lambda r: r["seed"]):
+        groups.setdefault((_schedule(result), _test(result)), []).append(result)
+    return list(groups.values())
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.tables.index import SETTINGS
 
 
@@ -29,8 +29,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError: if the file is none; names it.
     """
+    result = read_json(path)
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
         if result["ap"].keys() < set(SETTINGS) or not isinstance(result["row"], str):
             raise ValueError("it has no row, or not all figures")
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from detectron2.config import CfgNode
 
 from df2s2_d2 import load_config
 from df2s2_d2.environment import code_version
+from df2s2_d2.formats.json_file import read_json
 from df2s2_d2.inference.config_changes import config_changes
 from df2s2_d2.tables.index import Row, Table
 from df2s2_d2.tables.results import read_result, results_folder
@@ -187,10 +188,10 @@ class Run:
         Raises:
             OSError, ValueError: if the file cannot be read; names it.
         """
+        content = read_json(self._record)
         try:
-            content = json.loads(self._record.read_text(encoding="utf-8"))
             return {key: str(content[key]) for key in ("config", "data", "code")}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(f"{self._record} is no record of a run: {error!r}") from error
 
     @property

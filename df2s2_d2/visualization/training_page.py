@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
 from df2s2_d2.pages.gallery import Card, facet_filters, gallery
 from df2s2_d2.pages.html_page import Cell, grouped_table, page, paragraph
 from df2s2_d2.visualization.training_pictures import LEVEL_COLORS, draw_sample
@@ -54,8 +55,10 @@ def build_page(config_file: str, seed: int, samples: Iterable[TrainingSample]) -
 
 def _card(sample: TrainingSample) -> Card:
     height, width = sample.image.shape[:2]
+    is_mosaic = len(sample.image_ids) > 1
+    name = f"{'mosaic of ' if is_mosaic else ''}{', '.join(sample.image_ids)}"
     lines = [
-        f"{sample.image_id}: {width} × {height} px, {len(sample.faces)} of "
+        f"{name}: {width} × {height} px, {len(sample.faces)} of "
         f"{sample.num_annotated} faces, {len(sample.regions)} ignored regions"
     ]
     for shot, levels in sample.shots.items():
@@ -65,8 +68,12 @@ def _card(sample: TrainingSample) -> Card:
             if len(level.anchors)
         ]
         lines.append(f"{shot}, anchors: {', '.join(parts) or 'none'}")
-    facets = {"event": sample.image_id.rpartition("/")[0]}
-    return Card(draw_sample(sample), f"Training image {sample.image_id}", lines, facets)
+    events = set(map(event_of, sample.image_ids))
+    facets = {
+        "event": "several" if len(events) > 1 else min(events),
+        "kind": "mosaic" if is_mosaic else "single image",
+    }
+    return Card(draw_sample(sample), f"Training image: {name}", lines, facets)
 
 
 class _Counts:

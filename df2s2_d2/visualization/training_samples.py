@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import convert_image_to_rgb
 
 from df2s2_d2.analysis.anchor_statistics import build_anchors
-from df2s2_d2.data import FaceDatasetMapper
-from df2s2_d2.data.seeding import seeded_random
+from df2s2_d2.data import FaceDatasetMapper, build_mosaic
+from df2s2_d2.data.mosaic import Mosaic
+from df2s2_d2.data.sampling import Sample, repeat_factors, sample_order
+from df2s2_d2.data.train_loader import MappedSamples
 from df2s2_d2.modeling.anchors import GridAnchorGenerator
 from df2s2_d2.modeling.targets import POSITIVE, GroundTruth, TargetRule
 
@@ -42,18 +45,18 @@ class LevelTargets:
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """One augmented image.
+    """One augmented image, or a mosaic of four.
 
     Attributes:
-        image_id: name of the image.
+        image_ids: name of the image, or of those in the quarters, row by row.
         image: (H, W, 3) uint8 RGB, as the network gets it.
         faces: (F, 4) float32, XYXY in pixels of ``image``.
         regions: (G, 4) float32, neither face nor background.
-        num_annotated: faces in the whole image, before augmentation.
+        num_annotated: faces in the whole images, before augmentation.
         shots: name of the shot -> its levels, finest first.
     """
 
-    image_id: str
+    image_ids: tuple[str, ...]
     image: np.ndarray
     faces: np.ndarray
     regions: np.ndarray
@@ -124,16 +127,36 @@ def _level_targets(
     return levels
 
 
+class _NotingMapper:
+    """A mapper that notes which images became samples, and how many faces these have.
+
+    Attributes:
+        noted: a name and a number of each; to be emptied by who reads it.
+    """
+
+    def __init__(self, mapper: FaceDatasetMapper, noted: list[tuple[str, int]]) -> None:
+        self._mapper = mapper
+        self.noted = noted
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        sample = self._mapper(record)
+        if sample is not None:
+            size = sample["height"], sample["width"]
+            faces, _ = self._mapper.split(record["annotations"], size)
+            self.noted.append((record["image_id"], len(faces)))
+        return sample
+
+
 def load_samples(
     cfg: CfgNode, count: int, seed: int = 0, image_ids: Sequence[str] = (), repeats: int = 1
 ) -> Iterator[TrainingSample]:
-    """Map images as a training does.
+    """Map images as a training does: some become mosaics, others replace what is broken.
 
     What becomes of an image depends on the seed and its place alone.
 
     Args:
         cfg: of the training.
-        count: images, drawn from all of DATASETS.TRAIN by the seed.
+        count: images, the first of all of DATASETS.TRAIN that the sampler shows with the seed.
         seed: of the choice and of the augmentation.
         image_ids: the images to take instead.
         repeats: how often each image is augmented.
@@ -141,27 +164,31 @@ def load_samples(
     Raises:
         OSError, ValueError: if a data set or an image is not as it should be.
     """
-    records = _choose_records(cfg, count, seed, image_ids)
-    mapper = FaceDatasetMapper(cfg, is_train=True)
+    data_sets = _training_sets(cfg)
+    images = [record for records in data_sets.values() for record in records]
+    factors = repeat_factors(cfg, data_sets, seed)
+    if image_ids:
+        chosen = _places(cfg, images, image_ids)
+    else:
+        chosen = list(islice(sample_order(factors, seed), min(count, len(images))))
+    noted: list[tuple[str, int]] = []
+    mapper, mosaic = _NotingMapper(FaceDatasetMapper(cfg, is_train=True), noted), build_mosaic(cfg)
+    if mosaic is not None:
+        mosaic = Mosaic(_NotingMapper(mosaic.mapper, noted), mosaic.prob)
+    samples = MappedSamples(images, mapper, factors, mosaic)
     targets = TrainingTargets(cfg)
-    for place, record in enumerate(record for record in records for _ in range(repeats)):
-        with seeded_random(seed, place):
-            sample = mapper(record)
-        if sample is None:  # broken, and to be passed over
-            continue
+    for place, index in enumerate(index for index in chosen for _ in range(repeats)):
+        sample = samples[Sample(index, seed, place)]
         image = sample["image"].permute(1, 2, 0)
         yield TrainingSample(
-            image_id=record["image_id"],
+            image_ids=tuple(image_id for image_id, _ in noted),
             image=convert_image_to_rgb(image, cfg.INPUT.FORMAT),
             faces=sample["instances"].gt_boxes.tensor.numpy(),
             regions=sample["ignore_regions"].numpy(),
-            num_annotated=len(mapper.split(record["annotations"], _size(sample))[0]),
+            num_annotated=sum(faces for _, faces in noted),
             shots=targets.of(sample),
         )
-
-
-def _size(sample: dict[str, Any]) -> tuple[int, int]:
-    return sample["height"], sample["width"]
+        noted.clear()
 
 
 def named_records(cfg: CfgNode, image_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -172,29 +199,30 @@ def named_records(cfg: CfgNode, image_ids: Sequence[str]) -> list[dict[str, Any]
         image_ids: ``"<event>/<image stem>"``.
 
     Raises:
-        ValueError: if an image is not in the training set.
+        ValueError: if there is no such data set, or an image is not in the training set.
     """
-    records = {r["image_id"]: r for name in cfg.DATASETS.TRAIN for r in DatasetCatalog.get(name)}
-    absent = [image_id for image_id in image_ids if image_id not in records]
-    if absent:
-        example = next(iter(records))
-        raise ValueError(
-            f"{absent[0]!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
-            f"{example!r}"
-        )
-    return [records[image_id] for image_id in image_ids]
+    images = [record for records in _training_sets(cfg).values() for record in records]
+    return [images[place] for place in _places(cfg, images, image_ids)]
 
 
-def _choose_records(
-    cfg: CfgNode, count: int, seed: int, image_ids: Sequence[str]
-) -> list[dict[str, Any]]:
+def _training_sets(cfg: CfgNode) -> dict[str, list[dict[str, Any]]]:
     if not cfg.DATASETS.TRAIN:
         raise ValueError("DATASETS.TRAIN names no data set: give one by --opts DATASETS.TRAIN")
     unknown = [name for name in cfg.DATASETS.TRAIN if name not in DatasetCatalog]
     if unknown:
         raise ValueError(f"DATASETS.TRAIN: there is no data set {unknown[0]!r}")
-    if image_ids:
-        return named_records(cfg, image_ids)
-    records = [record for name in cfg.DATASETS.TRAIN for record in DatasetCatalog.get(name)]
-    order = np.random.default_rng(seed).permutation(len(records))
-    return [records[number] for number in order[:count].tolist()]
+    data_sets = {name: DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN}
+    if not any(data_sets.values()):
+        raise ValueError(f"DATASETS.TRAIN has no image: {', '.join(data_sets)}")
+    return data_sets
+
+
+def _places(cfg: CfgNode, images: Sequence[dict[str, Any]], image_ids: Sequence[str]) -> list[int]:
+    places = {image["image_id"]: place for place, image in enumerate(images)}
+    absent = [image_id for image_id in image_ids if image_id not in places]
+    if absent:
+        raise ValueError(
+            f"{absent[0]!r} is not an image of {', '.join(cfg.DATASETS.TRAIN)}: name it like "
+            f"{next(iter(places))!r}"
+        )
+    return [places[image_id] for image_id in image_ids]

@@ -87,7 +87,6 @@ def images(*categories):
 def cfg():
     cfg = load_config()
     cfg.DATALOADER.REPEAT_THRESHOLD = 0.5
-    cfg.DATASETS.TRAIN_REPEAT_FACTOR = [("b", 3.0)]
     return cfg
 
 
@@ -107,7 +106,42 @@ DATA_SETS = {"a": images([0], [0], [0], [0, 1]), "b": images([0], [0])}
 )
 def test_samplers_of_detectron2_are_factors(cfg, name, expected):
     cfg.DATALOADER.SAMPLER_TRAIN = name
+    if name.startswith("Weighted"):
+        cfg.DATASETS.TRAIN_REPEAT_FACTOR = [("b", 3.0)]
     assert repeat_factors(cfg, DATA_SETS, seed=0).tolist() == pytest.approx(expected)
+
+
+def test_images_that_are_never_shown_leave_the_others_theirs(cfg):
+    cfg.DATALOADER.SAMPLER_TRAIN = "WeightedCategoryTrainingSampler"
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = [("b", 0.0)]
+    expected = [1, 1, 1, 2**0.5, 0, 0]
+    assert repeat_factors(cfg, DATA_SETS, seed=0).tolist() == pytest.approx(expected)
+    cfg.DATASETS.TRAIN_REPEAT_FACTOR = [("a", 0.0), ("b", 0.0)]
+    with pytest.raises(ValueError, match="shows no image: every repeat factor is 0"):
+        repeat_factors(cfg, DATA_SETS, seed=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["TrainingSampler", "RandomSubsetTrainingSampler", "RepeatFactorTrainingSampler"]
+)
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (["TRAIN_REPEAT_FACTOR"], "DATASETS.TRAIN_REPEAT_FACTOR:"),
+        (["TRAIN_EVENT_FACTOR"], "DATASETS.TRAIN_EVENT_FACTOR:"),
+        (
+            ["TRAIN_EVENT_FACTOR", "TRAIN_REPEAT_FACTOR"],
+            "DATASETS.TRAIN_REPEAT_FACTOR and DATASETS.TRAIN_EVENT_FACTOR:",
+        ),
+    ],
+)
+def test_factors_that_a_sampler_does_not_read_are_refused(cfg, name, keys, named):
+    cfg.DATALOADER.SAMPLER_TRAIN = name
+    for key in keys:
+        cfg.DATASETS[key] = [["b", 3.0]]
+    message = f"SAMPLER_TRAIN {name} does not read the factors of {named} set it to WeightedTrain"
+    with pytest.raises(ValueError, match=message):
+        repeat_factors(cfg, DATA_SETS, seed=0)
 
 
 def test_factors_of_data_sets_can_be_given_as_overrides():
@@ -140,7 +174,10 @@ def test_images_of_an_event_are_shown_as_often_as_asked():
     cfg.DATASETS.TRAIN_REPEAT_FACTOR = [["b", 3]]
     assert repeat_factors(cfg, data_sets, seed=0).tolist() == [1, 0.5, 1.5, 3]
     for pairs, message in (
-        ([["2--Demo", 1.0]], "TRAIN_EVENT_FACTOR names '2--Demo'.* it has 0--Parade, 1--Riot, 7"),
+        (
+            [["2--Demo", 1.0]],
+            r"names '2--Demo'.* it has \(no folder\), 0--Parade, 1--Riot$",
+        ),
         ([["1--Riot", -1]], "TRAIN_EVENT_FACTOR gives '1--Riot' the factor -1"),
         (["1--Riot"], "TRAIN_EVENT_FACTOR must be pairs"),
     ):

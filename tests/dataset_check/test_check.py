@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from df2s2_d2 import load_config
 from df2s2_d2.cli.program import main
+from df2s2_d2.data.sampling import repeat_factors
 from df2s2_d2.dataset_check.annotated_dataset import open_datasets
 from tests.dataset_check.faulty_datasets import photograph, write_images, write_wider_face
 from tests.formats.fddb_files import save_folds
@@ -31,6 +33,24 @@ def faulty(tmp_path):
     faces["e/3.jpg"] = [[10, 10, 60, 60, 0, 0, 0, 1, 0, 0], [20, 20, 30, 40]]
     faces["e/absent.jpg"] = [[20, 20, 30, 40]]
     return write_wider_face(tmp_path / "faces.txt", faces)
+
+
+def test_events_are_those_that_a_training_weighs(tmp_path):
+    images = {name: photograph(k) for k, name in enumerate(("p/q/a.jpg", "p/b.jpg", "c.jpg"))}
+    write_images(tmp_path / "images", images)
+    faces = write_wider_face(tmp_path / "faces.txt", {x: [[20, 20, 30, 40]] for x in images})
+    _, result, outline = run(f"{faces}={tmp_path}/images", tmp_path / "out")
+    events = result["data_sets"][0]["statistics"]["by_event"]
+    assert {event: counts["images"] for event, counts in events.items()} == {
+        "p": 2,
+        "(no folder)": 1,
+    }
+    assert set(events) <= set(outline.texts["th"] + outline.texts["td"])
+    cfg = load_config()
+    cfg.DATALOADER.SAMPLER_TRAIN = "WeightedTrainingSampler"
+    cfg.DATASETS.TRAIN_EVENT_FACTOR = [["p", 9.0], ["(no folder)", 0.0]]
+    records = [{"image_id": name.removesuffix(".jpg")} for name in images]
+    assert repeat_factors(cfg, {"d": records}, seed=0).tolist() == [9, 9, 0]
 
 
 def run(*arguments) -> tuple[int, dict, Outline]:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from df2s2_d2.formats.annotated_image import image_name, leaves_folder
+from df2s2_d2.formats.annotated_image import event_of, image_name, leaves_folder
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ from df2s2_d2.formats.annotated_image import image_name, leaves_folder
 )
 def test_an_image_has_one_name_however_its_path_is_written(path, name):
     assert image_name(path, "/data/images") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [("0--Parade/a", "0--Parade"), ("p/q/a", "p"), ("a", "(no folder)"), ("", "(no folder)")],
+)
+def test_the_event_of_an_image_is_its_first_folder(name, event):
+    assert event_of(name) == event
 
 
 def test_without_a_folder_paths_are_relative_to_the_current_one():

@@ -61,6 +61,67 @@ def test_only_one_of_many_gets_it(tmp_path, is_stale):
     assert sum(taken) == 1
 
 
+def look_before(monkeypatch, name: str, seen) -> None:
+    """Let a function of claims return once what there was to be seen a moment ago."""
+    look, before = getattr(claims, name), [seen]
+    monkeypatch.setattr(claims, name, lambda path: before.pop() if before else look(path))
+
+
+def test_one_that_is_given_back_while_another_looks_is_not_taken_over(tmp_path, monkeypatch):
+    look_before(monkeypatch, "_numbers", [1])
+    assert claim(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_finds_a_lower_claim_gives_way(tmp_path, monkeypatch):
+    # Another one was stale, was taken over, done and given back, and this one has come since.
+    other = write_claim(tmp_path, 1, host="elsewhere", pid=1)
+    look_before(monkeypatch, "_is_stale", True)
+    assert claim(tmp_path) is None
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_who_finds_a_higher_claim_gives_way(tmp_path, monkeypatch):
+    other = write_claim(tmp_path, 3, host="elsewhere", pid=1)
+    look_before(monkeypatch, "_numbers", [])
+    assert claim(tmp_path) is None
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_claim_that_is_gone_when_its_maker_looks_again_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "_numbers", lambda folder: [])
+    assert claim(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def _take_turns(folder: Path, barrier, overlaps) -> None:
+    barrier.wait()
+    for _ in range(300):
+        own = claim(folder / "run")
+        if own is None:
+            continue
+        with own:
+            try:
+                (folder / "busy").touch(exist_ok=False)
+            except FileExistsError:
+                overlaps.value += 1
+            (folder / "busy").unlink(missing_ok=True)
+
+
+def test_no_two_ever_have_it_however_often_it_changes_hands(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    barrier, overlaps = fork.Barrier(4), fork.Value("i", 0)
+    arguments = (tmp_path, barrier, overlaps)
+    processes = [fork.Process(target=_take_turns, args=arguments) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert overlaps.value == 0
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("age", "own", "is_free"),
     [
@@ -84,6 +145,13 @@ def test_a_claim_is_worth_as_much_as_its_holder(tmp_path, monkeypatch, age, own,
     own = {key: dead_process() if value == "dead" else value for key, value in own.items()}
     write_claim(tmp_path, 1, age=age, **own)
     assert (claim(tmp_path) is not None) == is_free
+
+
+def test_a_claim_that_holds_anything_else_is_of_somebody(tmp_path):
+    path = write_claim(tmp_path, 1)
+    path.write_text("[" * 100_000)
+    assert claim(tmp_path) is None
+    assert holder(tmp_path) == "process ? on ?"
 
 
 def test_a_claim_is_kept_fresh_as_long_as_it_is_meant(tmp_path):

@@ -89,6 +89,13 @@ def test_a_wrong_index_is_told_where(tmp_path, change, message):
         read_tables(path)
 
 
+def test_an_index_that_is_no_json_is_told_where(tmp_path):
+    path = tmp_path / "papers.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="papers.json: expected JSON, found lists or objects nest"):
+        read_tables(path)
+
+
 def test_runs_go_seed_by_seed_and_their_own_keys_are_theirs(tmp_path):
     choices = Choices(output=tmp_path, data=tmp_path, weights=tmp_path / "imagenet")
     runs = plan_runs(find_table("dsfd-1"), [], [2, 1, 2], choices)

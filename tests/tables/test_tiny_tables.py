@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from df2s2_d2.cli.program import main
+from df2s2_d2.formats import whole_outputs
 from df2s2_d2.tables import runner
 from df2s2_d2.tables.index import find_table, read_tables
 from tests.small_runs import registered, wider_face_files
+from tests.tables.test_markdown import result
 from tests.tables.tiny_tables import InThisProcess, tiny_options
 
 # The row that has most of what the table is about.
@@ -163,6 +165,41 @@ def test_what_is_no_result_is_named(tmp_path, capsys):
     path.write_text("{}")
     assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
     assert f"{path} is no result of a table's run: KeyError('ap')" in capsys.readouterr().err
+    for text, message in (
+        (b'{\n"ap": }', f"{path}, line 2, column 7: expected JSON"),
+        (b"\xff\xfe", f"{path}: expected JSON in UTF-8, found other data"),
+        (b"[" * 100_000, f"{path}: expected JSON, found lists or objects nested too deeply"),
+    ):
+        path.write_bytes(text)
+        assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+
+
+def test_a_page_is_written_whole_and_with_what_others_have_added(tmp_path, monkeypatch, capsys):
+    results = tmp_path / "df2s2-2/results"
+    results.mkdir(parents=True)
+
+    def add(seed: int) -> None:
+        (results / f"retinanet.seed-{seed}.json").write_text(json.dumps(result(seed, 0.7)))
+
+    add(1)
+    replace = os.replace
+
+    def replace_late(partial, path) -> None:
+        """The other process is done with its run, and with the page, just before."""
+        if not (results / "retinanet.seed-2.json").exists():
+            add(2)
+            monkeypatch.setattr(whole_outputs.socket, "gethostname", lambda: "elsewhere")
+            assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 0
+            assert "| 1, 2 |" in capsys.readouterr().out
+        replace(partial, path)
+
+    monkeypatch.setattr(os, "replace", replace_late)
+    assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 0
+    page = (tmp_path / "df2s2-2/table.md").read_text(encoding="utf-8")
+    assert "| 1, 2 |" in page and page == capsys.readouterr().out
+    assert sorted(os.listdir(tmp_path / "df2s2-2")) == ["results", "table.md"]
 
 
 def test_tables_are_listed_and_commands_shown_without_training(tmp_path, capsys):

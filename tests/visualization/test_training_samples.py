@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from detectron2.data import DatasetCatalog
+from detectron2.data.detection_utils import convert_image_to_rgb
 from PIL import Image
 
 from df2s2_d2 import load_config
 from df2s2_d2.cli.program import main
+from df2s2_d2.data import FaceDatasetMapper, build_mosaic, build_train_loader
 from df2s2_d2.modeling.targets import POSITIVE, GroundTruth
 from df2s2_d2.visualization.training_pictures import FACE, draw_sample
 from df2s2_d2.visualization.training_samples import LevelTargets, TrainingSample, load_samples
@@ -66,16 +70,47 @@ def test_same_seed_gives_the_same_images_and_repeats_differ(browsed):
     cfg = load_config(CONFIGS[0], [*TRAIN, "INPUT.RESIZE_SQUARE_TRAIN", 128])
 
     def load(seed, **options):
-        return [(s.image_id, s.image) for s in load_samples(cfg, 3, seed, **options)]
+        return [(s.image_ids, s.image) for s in load_samples(cfg, 3, seed, **options)]
 
     first, again, other = load(1), load(1), load(2)
     for (name, image), (same_name, same_image) in zip(first, again, strict=True):
         assert name == same_name and (image == same_image).all()
     assert any(a[0] != b[0] or (a[1] != b[1]).any() for a, b in zip(first, other, strict=True))
-    name = first[0][0]
+    ((name,), _) = first[0]
     repeated = load(1, image_ids=[name], repeats=2)
-    assert [image_id for image_id, _ in repeated] == [name, name]
+    assert [image_ids for image_ids, _ in repeated] == [(name,), (name,)]
     assert (repeated[0][1] != repeated[1][1]).any()
+
+
+def test_samples_are_those_of_a_training_with_its_mosaics(browsed):
+    overrides = ["INPUT.MOSAIC.PROBABILITY", 0.5, "INPUT.RESIZE_SQUARE_TRAIN", 128, "SEED", 1]
+    overrides += ["DATALOADER.NUM_WORKERS", 0, "SOLVER.IMS_PER_BATCH", 6]
+    cfg = load_config(CONFIGS[0], [*TRAIN, *overrides])
+    samples = list(load_samples(cfg, 6, seed=1))
+    mapper, mosaic = FaceDatasetMapper(cfg, is_train=True), build_mosaic(cfg)
+    batch = next(iter(build_train_loader(cfg, mapper, mosaic)))[: len(samples)]
+    for sample, trained in zip(samples, batch, strict=True):
+        image = trained["image"].permute(1, 2, 0)
+        assert (sample.image == convert_image_to_rgb(image, cfg.INPUT.FORMAT)).all()
+        np.testing.assert_array_equal(sample.faces, trained["instances"].gt_boxes.tensor)
+        stems = [Path(name).stem for name in trained["file_name"].split(", ")]
+        assert [image_id.rpartition("/")[2] for image_id in sample.image_ids] == stems
+    assert {len(sample.image_ids) for sample in samples} == {1, 4}
+    records = {r["image_id"]: len(r["annotations"]) for r in DatasetCatalog.get("browsed")}
+    for sample in samples:
+        assert sample.num_annotated <= sum(records[name] for name in sample.image_ids)
+        assert sample.num_annotated >= len(sample.faces)
+
+
+def test_images_that_a_training_never_shows_are_not_shown(browsed):
+    name = DatasetCatalog.get("browsed")[0]["image_id"]
+    event = name.partition("/")[0]
+    cfg = load_config(CONFIGS[0], [*TRAIN, "INPUT.RESIZE_SQUARE_TRAIN", 128])
+    cfg.DATALOADER.SAMPLER_TRAIN = "WeightedTrainingSampler"
+    cfg.DATASETS.TRAIN_EVENT_FACTOR = [[event, 0.0]]
+    others = {r["image_id"] for r in DatasetCatalog.get("browsed")}
+    others = {other for other in others if other.partition("/")[0] != event}
+    assert {s.image_ids[0] for s in load_samples(cfg, 4)} <= others != set()
 
 
 def test_picture_has_a_panel_for_faces_anchors_and_masks():
@@ -85,7 +120,7 @@ def test_picture_has_a_panel_for_faces_anchors_and_masks():
     mask[3:7, 3:7] = True
     level = LevelTargets("p3", [32.0], face + 8, np.zeros(1, int), mask, 8)
     region = np.array([[70, 0, 100, 30]], np.float32)
-    sample = TrainingSample("e/a", image, face, region, 1, {"MODEL.SHOT": [level]})
+    sample = TrainingSample(("e/a",), image, face, region, 1, {"MODEL.SHOT": [level]})
     picture = np.asarray(Image.open(io.BytesIO(draw_sample(sample))).convert("RGB")).astype(int)
     side = 200  # enlarged twice
     assert picture.shape == (side + 22, 3 * side + 16, 3)
@@ -110,6 +145,15 @@ def test_page_shows_every_sample(browsed, tmp_path, capsys):
     assert [heading.partition(":")[0] for heading in headings] == ["MODEL.SHOT", "MODEL.FIRST_SHOT"]
     assert not re.search(r"https?:|src=\"(?!data:)", document)
     assert "browse.html" in capsys.readouterr().out
+
+
+def test_page_tells_mosaics_from_single_images(browsed, tmp_path):
+    page = tmp_path / "browse.html"
+    options = ["--samples", "6", "--output", str(page), "--opts", *TRAIN]
+    options += ["INPUT.MOSAIC.PROBABILITY", "0.5", "INPUT.RESIZE_SQUARE_TRAIN", "128"]
+    assert main(["browse", "--config-file", CONFIGS[0], "--seed", "1", *options]) == 0
+    document = page.read_text(encoding="utf-8")
+    assert "mosaic of " in document and '<option value="mosaic">' in document
 
 
 @pytest.mark.parametrize(

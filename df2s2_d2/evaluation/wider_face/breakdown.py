@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
+
 from .ground_truth import GroundTruth
 from .operating_point import judge_detections, kept_faces
 from .scoring import evaluate_wider_face
-from .selection import event_of, face_sizes, select_images
+from .selection import face_sizes, select_images
 
 # Pixels of sqrt(width * height), an octave a bin as in a feature pyramid.
 SIZE_EDGES = (8, 16, 32, 64, 128, 256)

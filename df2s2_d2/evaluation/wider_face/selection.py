@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from df2s2_d2.formats.annotated_image import event_of
+
 from .ground_truth import GroundTruth
 
 
@@ -70,11 +72,6 @@ class Selection:
         has_size = self.has_size(part.boxes)
         kept = {setting: mask & has_size for setting, mask in part.kept.items()}
         return replace(part, kept=kept), selected[ground_truth.image_index]
-
-
-def event_of(image: str) -> str:
-    """The event of an image that is named ``"<event>/<image stem>"``."""
-    return image.partition("/")[0]
 
 
 def face_sizes(boxes: np.ndarray) -> np.ndarray:

@@ -79,8 +79,9 @@ class ResultFile(ABC):
         """Write the faces of a frame, (n, 5) ``x1, y1, x2, y2, score``."""
 
     @abstractmethod
-    def state(self) -> dict[str, int]:
-        """What continues the file after the last frame: numbers of 0 or more by their names."""
+    def state(self) -> dict[str, Any]:
+        """What continues the file after the last frame: numbers of 0 or more, or lists of texts, by
+        their names."""
 
     @abstractmethod
     def sync(self) -> None:
