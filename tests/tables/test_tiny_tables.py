@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from df2s2_d2.cli.program import main
-from df2s2_d2.formats import whole_outputs
 from df2s2_d2.tables import runner
 from df2s2_d2.tables.index import find_table, read_tables
 from tests.small_runs import registered, wider_face_files
@@ -190,7 +189,6 @@ def test_a_page_is_written_whole_and_with_what_others_have_added(tmp_path, monke
         """The other process is done with its run, and with the page, just before."""
         if not (results / "retinanet.seed-2.json").exists():
             add(2)
-            monkeypatch.setattr(whole_outputs.socket, "gethostname", lambda: "elsewhere")
             assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 0
             assert "| 1, 2 |" in capsys.readouterr().out
         replace(partial, path)
