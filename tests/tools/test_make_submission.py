@@ -41,4 +41,4 @@ def test_detections_become_a_checked_archive(tmp_path):
     run = run_script(tmp_path / "found", tmp_path / "list.txt", "--output", output)
     assert run.returncode == 1
     (error,) = run.stderr.splitlines()
-    assert "such as e/a" in error
+    assert "it has 'e/a', where 'e/b' is expected" in error
