@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -14,6 +15,9 @@ from df2s2_d2.data.image_reading import read_image
 from df2s2_d2.evaluation.fddb import read_image_headers
 from tests.fuzzing.cases import mutated, noise
 from tests.fuzzing.fuzzing import ends_well, fuzz
+
+# Pillow warns of damaged tags that it passes over.
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 
 MOST_PIXELS = 2 * (1 << 28) // 3  # of Pillow's own limit
 
