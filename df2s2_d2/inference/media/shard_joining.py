@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,11 @@ def _read_records(folder: Path) -> dict[Shard, dict[str, Any]]:
     records = {}
     for path in folder.glob("run.*-of-*.json"):
         match = re.fullmatch(r"run\.(\d{1,6})-of-(\d{1,6})\.json", path.name)
-        if match and (record := read_record(path)) is not None:
-            records[Shard(*map(int, match.groups()))] = record
+        if match is None:
+            continue
+        number, count = map(int, match.groups())
+        if 1 <= number <= count and (record := read_record(path)) is not None:
+            records[Shard(number, count)] = record
     if not records:
         raise ValueError(f"{folder} holds no runs of shards, run.<I>-of-<N>.json: nothing to join")
     counts = {shard.count for shard in records}
@@ -97,23 +101,37 @@ def _read_records(folder: Path) -> dict[Shard, dict[str, Any]]:
 
 
 def _join_arrays(parts: Sequence[Path], path: Path) -> None:
-    with parts[0].open(encoding="utf-8", errors="surrogateescape") as file:
-        before = next(file).rstrip("\n").removesuffix("[")
-    with parts[0].open(encoding="utf-8", errors="surrogateescape") as file:
-        after = next(line for line in file if line.startswith("]")).rstrip("\n").removeprefix("]")
-    joined = JsonArrayFile(path, before, after)
+    ends = [_ends_of_array(part) for part in parts]
+    joined = JsonArrayFile(path, *ends[0])
     for part in parts:
         for line in array_lines(part):
             joined.add_lines([line])
     joined.close()
 
 
+def _ends_of_array(part: Path) -> tuple[str, str]:
+    """What stands before and behind the array in a shard's file."""
+    with part.open(encoding="utf-8", errors="surrogateescape") as file:
+        before = next(file, "").rstrip("\n")
+        after = "".join(deque(file, maxlen=1)).rstrip("\n")
+    if not (before.endswith("[") and after.startswith("]")):
+        raise _not_whole(part)
+    return before.removesuffix("["), after.removeprefix("]")
+
+
+def _not_whole(part: Path) -> ValueError:
+    return ValueError(f"{part} is not what a shard wrote to its end: run that shard again")
+
+
 def _join_lines(parts: Sequence[Path], path: Path, num_header_lines: int = 0) -> None:
     with path.open("wb") as joined:
         for number, part in enumerate(parts):
             with part.open("rb") as file:
-                for _ in range(num_header_lines if number else 0):
-                    next(file)
+                header = [next(file, b"") for _ in range(num_header_lines)]
+                if not all(header):
+                    raise _not_whole(part)
+                if number == 0:
+                    joined.writelines(header)
                 joined.writelines(file)
 
 

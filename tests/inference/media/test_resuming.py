@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -283,6 +284,32 @@ def test_joined_shards_are_the_results_of_one_run(photos, clip, tmp_path):
             )
         )
     assert faces[0] == faces[1] and len(faces[0]) == 2 * (9 + 11)
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [
+        ("detections.1-of-2.json", 0),
+        ("detections.2-of-2.json", -3),
+        ("coco_images.2-of-2.json", -1),
+        ("detections.2-of-2.csv", 0),
+    ],
+)
+def test_results_of_a_shard_that_are_cut_short_are_not_joined(photos, tmp_path, file, kept):
+    for shard in (Shard(1, 2), Shard(2, 2)):
+        run(photos, tmp_path, shard=shard)
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes()[:kept].rstrip(b"]}\n"))
+    with pytest.raises(ValueError, match=f"{file} is not what a shard wrote to its end"):
+        join_shards(tmp_path)
+    assert not (tmp_path / re.sub(r"\..-of-2", "", file)).exists()
+
+
+def test_a_record_of_a_shard_that_cannot_be_is_passed_over(photos, tmp_path):
+    for shard in (Shard(1, 2), Shard(2, 2)):
+        run(photos, tmp_path, shard=shard)
+    shutil.copy(tmp_path / "run.1-of-2.json", tmp_path / "run.9-of-2.json")
+    assert join_shards(tmp_path).num_shards == 2
 
 
 def test_shards_that_do_not_belong_together_are_told(photos, tmp_path):
