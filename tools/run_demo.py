@@ -109,7 +109,7 @@ def main() -> None:
     print(f"Training and evaluation took {minutes:.1f} minutes.")
     print("\nTo look for faces with the detector:")
     weights = os.path.relpath(output / "model_final.pth")
-    print(f"  .venv/bin/python demo.py --weights {weights} --input FILE_OR_FOLDER --output found/")
+    print(f"  .venv/bin/df2s2 detect FILE_OR_FOLDER --weights {weights}    # into found/")
 
 
 if __name__ == "__main__":
