@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 
 from df2s2_d2.dataset_check.annotated_dataset import AnnotatedDataset
+from df2s2_d2.evaluation.wider_face.breakdown import size_names
 
 # Pixels of sqrt(width * height), an octave a bin.
 SIZE_EDGES = (4, 8, 16, 32, 64, 128, 256, 512)
-SIZE_NAMES = (
-    f"below {SIZE_EDGES[0]} px",
-    *(f"{low}–{high} px" for low, high in zip(SIZE_EDGES, SIZE_EDGES[1:], strict=False)),
-    f"{SIZE_EDGES[-1]} px and more",
-)
+SIZE_NAMES = tuple(size_names(SIZE_EDGES))
 _QUANTILES = {"min": 0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
 _QUANTILES |= {"max": 1}
 
