@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections.abc import Callable
 
 # A free port, see training.launching.
 AUTOMATIC_URL = "auto"
@@ -76,6 +77,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from df2s2_d2.training.run import run
 
+    run_telling_bugs(run, args)
+
+
+def run_telling_bugs(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Run a training; a fault of the program is shown as one."""
     try:
         run(args)
     except (ImportError, OSError, ValueError):

@@ -13,10 +13,8 @@ resume, processes. In a checkout, lazyconfig_train_net.py is the same.
 from __future__ import annotations
 
 import argparse
-import sys
-import traceback
 
-from df2s2_d2.cli.train import add_run_arguments
+from df2s2_d2.cli.train import add_run_arguments, run_telling_bugs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +34,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from df2s2_d2.training.lazy_run import run
 
-    try:
-        run(args)
-    except (ImportError, OSError, ValueError):
-        # What its user can mend has ended it with a sentence: this is a bug.
-        traceback.print_exc()
-        sys.exit(1)
+    run_telling_bugs(run, args)
