@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     # OpenCV and its ffmpeg would write lines of their own about files that are reported here.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from df2s2_d2.config_protocol import protocol_of
     from df2s2_d2.evaluation.protocol import write_protocol
     from df2s2_d2.inference.media.face_search import detector_config, search_faces
-    from df2s2_d2.training.protocol import protocol_of
 
     cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
     exit_code = 0

@@ -14,10 +14,10 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.utils.data import DataLoader
 
+from df2s2_d2.config_protocol import augmented_sizes, resize_rule, weights_under_test
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator, build_evaluator
 from df2s2_d2.evaluation.protocol import Protocol
 from df2s2_d2.modeling.multi_scale import BoundedDetector
-from df2s2_d2.training.protocol import augmented_sizes, resize_rule, weights_under_test
 from df2s2_d2.training.resume import name_parameters
 from df2s2_d2.training.signals import stoppable
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from df2s2_d2.config_checks import check_keys_added
+from df2s2_d2.config_protocol import protocol_of
 from df2s2_d2.data import FaceDatasetMapper, build_mosaic, build_train_loader
 from df2s2_d2.evaluation.evaluators import build_evaluator
 from df2s2_d2.inference.checkpoint_config import CONFIG_KEY, CarriedConfig
@@ -35,7 +36,6 @@ from df2s2_d2.training.metrics_file import MetricsWriter
 from df2s2_d2.training.optimizer import build_optimizer
 from df2s2_d2.training.peak_memory import PeakMemory
 from df2s2_d2.training.periodic_checkpoint import PeriodicCheckpointer
-from df2s2_d2.training.protocol import protocol_of
 from df2s2_d2.training.reproducible_steps import ReproducibleSteps
 from df2s2_d2.training.resume import (
     adapt_optimizer_state,
