@@ -93,7 +93,10 @@ def test_a_training_ends_with_a_command_that_is_killed(training, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are not told apart")
 def test_the_next_training_waits_for_one_that_is_still_ending(training, tmp_path, monkeypatch):
-    ending = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)", str(tmp_path)])
+    code = "import time; print(flush=True); time.sleep(1)"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ending = subprocess.Popen(command, stdout=subprocess.PIPE)
+    ending.stdout.readline()  # A process that is only just started has no arguments yet.
     (tmp_path / "process.txt").write_text(f"{processes.socket.gethostname()} {ending.pid}\n")
     monkeypatch.setattr(processes.sys, "executable", str(training))
     monkeypatch.setenv("CODE", "0")
