@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def test_runs_go_on_from_any_moment(photos, clip, tmp_path, monkeypatch, interva
     chosen = random.Random(interval).sample(range(140), num_moments)
     moments: list[Path] = []
     number = 0
+    # Pictures are written by several threads: a moment is between two writes, not within one.
+    one_at_a_time = threading.RLock()
 
     with monkeypatch.context() as patch:
         patch.setattr(run_record, "SAVING_INTERVAL", interval)
@@ -93,11 +96,12 @@ def test_runs_go_on_from_any_moment(photos, clip, tmp_path, monkeypatch, interva
 
             def wrapped(self, *args, original=original, **options):
                 nonlocal number
-                result = original(self, *args, **options)
-                if number in chosen:
-                    moments.append(tmp_path / f"moment_{number}")
-                    shutil.copytree(output, moments[-1])
-                number += 1
+                with one_at_a_time:
+                    result = original(self, *args, **options)
+                    if number in chosen:
+                        moments.append(tmp_path / f"moment_{number}")
+                        shutil.copytree(output, moments[-1])
+                    number += 1
                 return result
 
             patch.setattr(owner, name, wrapped)
