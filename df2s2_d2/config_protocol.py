@@ -17,12 +17,16 @@ from df2s2_d2.models import local_file
 from df2s2_d2.test_protocols import protocol_name
 
 
-def protocol_of(cfg: CfgNode) -> Protocol:
+def protocol_of(cfg: CfgNode, tile_above: int = 0) -> Protocol:
     """How test images are scaled, by which weights faces are sought, and which of them are kept.
 
     It has the name of a published test only if every key of that test is as published.
     Weights are named by the file MODEL.WEIGHTS; inside a training loop, where they lie in no file
     yet, by the iteration as metrics.json gives it.
+
+    Args:
+        cfg: of the tests.
+        tile_above: see :class:`~df2s2_d2.inference.Predictor`; no published test has tiles.
     """
     thresholds = detection_thresholds(cfg)
     aug = cfg.TEST.AUG
@@ -33,8 +37,9 @@ def protocol_of(cfg: CfgNode) -> Protocol:
         (scale,) = ScaleChoice.from_config(cfg, tile_above=0, divisor=1).scales
         size = {"resize": resize_rule(scale)}
     return Protocol(
-        name=protocol_name(cfg),
+        name="" if tile_above else protocol_name(cfg),
         **size,
+        tile_above=tile_above or None,
         score_threshold=thresholds.get("SCORE_THRESH_TEST"),
         nms_threshold=thresholds.get("NMS_THRESH_TEST"),
         max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,

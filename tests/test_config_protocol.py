@@ -28,6 +28,17 @@ def test_protocol_says_how_images_are_scaled(short, long, expected):
     assert protocol.describe() == f"{expected}, NMS 0.4, 750 boxes"
 
 
+def test_protocol_says_beyond_which_size_images_are_tiled():
+    cfg = load_config("DF2S2/DF2S2_R50.yaml", ["TEST.PROTOCOL", "df2s2-single-scale"])
+    protocol = protocol_of(cfg, tile_above=4096)
+    # No published test has tiles, so this is none.
+    assert (protocol.name, protocol.tile_above) == ("", 4096)
+    assert protocol.describe().startswith(
+        "short side 800, longer than 4096 pixels also in tiles, score > 0.01"
+    )
+    assert protocol_of(cfg).name == "df2s2-single-scale"
+
+
 def test_protocol_names_the_weights_by_file_and_hash(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"abc")

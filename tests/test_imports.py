@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "modeling": {"config_checks"},
     "inference": {
         *("config", "data", "formats", "hardware", "images", "missing_packages", "modeling"),
-        *("models", "visualization"),
+        *("models", "test_protocols", "visualization"),
     },
     "models": set(),
     "analysis": {"data", "formats", "modeling"},

@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from df2s2_d2.config_protocol import protocol_of
     from df2s2_d2.evaluation.protocol import write_protocol
-    from df2s2_d2.inference.media.face_search import detector_config, search_faces
+    from df2s2_d2.inference.media.face_search import detector_config, search_faces, tile_above
 
     cfg = detector_config(detector, min(results.score_threshold, pictures.threshold))
     exit_code = 0
     if sources:
-        protocol = protocol_of(cfg).above(results.score_threshold)
+        protocol = protocol_of(cfg, tile_above(cfg)).above(results.score_threshold)
         print(f"[{protocol.describe()}]")
         exit_code = search_faces(cfg, detector, sources, results, pictures, long_run)
         if os.path.isdir(results.folder):

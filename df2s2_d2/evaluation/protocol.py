@@ -27,6 +27,7 @@ _JSON_TYPES = {
     "scales": list,
     "flip": bool,
     "merge": str,
+    "tile_above": _OPTIONAL_NUMBER,
     "score_threshold": _OPTIONAL_NUMBER,
     "nms_threshold": _OPTIONAL_NUMBER,
     "max_detections": _OPTIONAL_NUMBER,
@@ -46,6 +47,8 @@ class Protocol:
         flip: whether all copies were mirrored as well.
         merge: how the detections of the copies were merged, such as "box voting"; "" if there are
             none.
+        tile_above: images with a longer side, in pixels, were also looked at in their original
+            size, in tiles; None if none was.
         score_threshold: only higher scores were kept; None if unknown.
         nms_threshold: IoU above which a lower-scoring box was suppressed; None if unknown.
         max_detections: most boxes kept of an image; None if unknown.
@@ -58,6 +61,7 @@ class Protocol:
     scales: tuple[str, ...] = ()
     flip: bool = False
     merge: str = ""
+    tile_above: int | None = None
     score_threshold: float | None = None
     nms_threshold: float | None = None
     max_detections: int | None = None
@@ -79,6 +83,8 @@ class Protocol:
             parts[0] = f"{self.name}: {parts[0]}"
         if self.merge:
             parts.append(self.merge)
+        if self.tile_above is not None:
+            parts.append(f"longer than {self.tile_above} pixels also in tiles")
         if self.score_threshold is not None:
             parts.append(f"score > {self.score_threshold}")
         if self.nms_threshold is not None:

@@ -34,6 +34,9 @@ from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
 from df2s2_d2.modeling.multi_scale.tiling import padded_size
 
+# Pixels of a side: larger photographs are of many people, whose faces a test size makes too small.
+TILE_ABOVE = 4096
+
 
 @dataclass(frozen=True)
 class _Prepared:
@@ -97,7 +100,7 @@ class Predictor(FaceFinder[Instances]):
         *,
         overrides: list | tuple = (),
         batch_size: int = 8,
-        tile_above: int = 4096,
+        tile_above: int = TILE_ABOVE,
         precision: str = "fp32",
         image_format: str = "BGR",
         face_class: int | None = 0,

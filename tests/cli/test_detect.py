@@ -154,6 +154,15 @@ def test_examples_in_the_help_are_understood():
         assert parse(*words).sources
 
 
+def test_published_tests_have_no_tiles():
+    def searched(*options: str):
+        return face_search.detector_config(parse("photo.png", *options).detector, 0.01)
+
+    published = searched("--opts", "TEST.PROTOCOL", "df2s2-single-scale")
+    assert face_search.tile_above(published) == 0
+    assert face_search.tile_above(searched()) == 4096
+
+
 def test_faces_are_found_with_nothing_but_a_path(tmp_path, monkeypatch, capsys):
     pytest.importorskip("timm")
     monkeypatch.chdir(tmp_path)
@@ -162,7 +171,8 @@ def test_faces_are_found_with_nothing_but_a_path(tmp_path, monkeypatch, capsys):
     protocol, summary = capsys.readouterr().out.splitlines()
     assert summary.endswith("-> found")
     assert protocol == f"[{read_protocol('found/detections.json').describe()}]"
-    assert protocol.startswith("[multi-scale {320, 832}, merged by NMS, score > 0.01, ")
+    assert protocol.startswith("[multi-scale {320, 832}, merged by NMS, ")
+    assert "NMS, longer than 4096 pixels also in tiles, score > 0.01, " in protocol
     (record,) = json.loads(Path("found/detections.json").read_text())
     assert (record["file"], record["width"], record["height"]) == ("photo.png", 64, 48)
     assert Path("found/photo.png").is_file()

@@ -39,9 +39,10 @@ from df2s2_d2.inference.media.sources import (
     find_sources,
 )
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
-from df2s2_d2.inference.predictor import Predictor
+from df2s2_d2.inference.predictor import TILE_ABOVE, Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.test_protocols import protocol_name
 
 
 def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
@@ -63,6 +64,12 @@ def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
     if thresholds:
         thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest_score)
     return cfg
+
+
+def tile_above(cfg: CfgNode) -> int:
+    """Length of a side, in pixels, beyond which images are looked at in tiles, too; 0 for none, as
+    in the published tests."""
+    return 0 if protocol_name(cfg) else TILE_ABOVE
 
 
 def search_faces(
@@ -108,6 +115,7 @@ def search_faces(
     predictor = Predictor(
         cfg,
         batch_size=detector_options.batch_size,
+        tile_above=tile_above(cfg),
         precision=detector_options.precision,
         image_format="RGB",
     )
