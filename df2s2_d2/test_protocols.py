@@ -65,6 +65,17 @@ def protocol_overrides(name: str) -> list[Any]:
     return [part for pair in copy.deepcopy(_settings(name)).items() for part in pair]
 
 
+def published_config(name: str) -> CfgNode:
+    """The shipped config that a published test is of, with that test.
+
+    Args:
+        name: a key of ``TEST_PROTOCOLS``.
+    """
+    from df2s2_d2.config import load_config  # which expands protocols, and so imports this module
+
+    return load_config(TEST_PROTOCOLS[name].config, [PROTOCOL_KEY, name])
+
+
 def expand_protocols(overrides: Sequence[Any]) -> list[Any]:
     """Put the keys of a protocol in the place of its name, so that later pairs go over them.
 

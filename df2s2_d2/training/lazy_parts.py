@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from detectron2.config import instantiate
+from detectron2.config import CfgNode, instantiate
 from detectron2.evaluation import inference_on_dataset, print_csv_format
 from detectron2.solver import LRMultiplier
 from detectron2.utils import comm
@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader
 from df2s2_d2.config_protocol import augmented_sizes, resize_rule, weights_under_test
 from df2s2_d2.evaluation.evaluators import FDDBEvaluator, WiderFaceEvaluator, build_evaluator
 from df2s2_d2.evaluation.protocol import Protocol
+from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
 from df2s2_d2.modeling.multi_scale import BoundedDetector
+from df2s2_d2.test_protocols import TEST_PROTOCOLS, published_config
 from df2s2_d2.training.resume import name_parameters
 from df2s2_d2.training.signals import stoppable
 
@@ -118,9 +120,62 @@ def protocol_of(detector: BoundedDetector, weights: str) -> Protocol:
     else:
         size = {"resize": resize_rule(scales[0])}
     return Protocol(
+        name=_protocol_name(detector),
         **size,
         score_threshold=getattr(detector.model, "score_threshold", None),
         nms_threshold=getattr(detector.model, "nms_threshold", None),
         max_detections=getattr(detector.model, "max_detections", None),
         **weights_under_test(weights),
+    )
+
+
+def _protocol_name(detector: BoundedDetector) -> str:
+    """The published test that a detector makes; "" if it is none of them."""
+    if not isinstance(detector.model, FaceDetector):  # whose thresholds are others
+        return ""
+    for name in TEST_PROTOCOLS:
+        cfg = published_config(name)
+        is_kept_alike = _kept_detections(detector.model) == _kept_as_published(cfg)
+        if is_kept_alike and _looks(detector) == _looks(BoundedDetector(cfg, detector.model)):
+            return name
+    return ""
+
+
+def _kept_detections(model: FaceDetector) -> tuple:
+    return (
+        model.score_threshold,
+        model.num_candidates,
+        model.nms_threshold,
+        model.max_detections,
+        model.round_boxes_outward,
+    )
+
+
+def _kept_as_published(cfg: CfgNode) -> tuple:
+    """What :func:`_kept_detections` is of a model by a config."""
+    keys = cfg.MODEL.FACE_DETECTOR
+    return (
+        keys.SCORE_THRESH_TEST,
+        keys.TOPK_CANDIDATES_TEST,
+        keys.NMS_THRESH_TEST,
+        cfg.TEST.DETECTIONS_PER_IMAGE,
+        keys.ROUND_OUTWARD,
+    )
+
+
+def _looks(detector: BoundedDetector) -> tuple:
+    """In which sizes a detector looks at each image, and how it merges what it finds in them."""
+    if not detector.is_augmented:
+        return detector.choice.scales
+    merging = DenseDetectorWithTTA(
+        model=detector.model, scales=detector.choice.scales, **detector.options
+    )
+    return (
+        detector.choice.scales,
+        merging.over_budget,
+        merging.merge,
+        merging.vote_iou,
+        merging.keep_single_votes,
+        merging.nms_threshold,
+        merging.max_detections,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from detectron2.config import instantiate
@@ -16,10 +14,12 @@ from df2s2_d2 import load_config
 from df2s2_d2.data import FaceDatasetMapper, build_mosaic
 from df2s2_d2.lazy_config import list_lazy_configs, load_lazy_config
 from df2s2_d2.modeling.multi_scale import BoundedDetector
+from df2s2_d2.test_protocols import TEST_PROTOCOLS, published_config
 from df2s2_d2.training import Trainer, protocol_of
 from df2s2_d2.training.lazy_parts import LazyParts
 from df2s2_d2.training.lazy_parts import protocol_of as lazy_protocol_of
 from df2s2_d2.training.lazy_settings import PLACES, run_settings
+from tests.small_runs import smallest_config
 from tests.training.lazy_runs import plain_attributes
 
 PAIRS = {
@@ -155,5 +155,23 @@ def test_tests_look_at_images_alike(pair):
     # What a LazyConfig leaves out is as the detector has it.
     defaults = BoundedDetector(load_config(), expected_model).options
     assert {**defaults, **found.options} == wanted.options
-    # Keys of YAML are what a published test is known by.
-    assert lazy_protocol_of(found, "") == replace(protocol_of(cfg), name="")
+    assert lazy_protocol_of(found, "") == protocol_of(cfg)
+
+
+@pytest.mark.parametrize("name", TEST_PROTOCOLS)
+def test_published_tests_have_their_names(name):
+    """Those of one detector differ in sizes alone, so that each is told from all others."""
+    cfg = published_config(name)
+    cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
+    cfg.MODEL.DEVICE = "cpu"
+    model = build_model(smallest_config(**_thresholds_of(cfg)))
+    detector = BoundedDetector(cfg, model)
+    assert lazy_protocol_of(detector, "").name == name
+    model.nms_threshold = 0.35
+    assert lazy_protocol_of(detector, "").name == ""
+
+
+def _thresholds_of(cfg) -> dict:
+    names = ("SCORE_THRESH_TEST", "TOPK_CANDIDATES_TEST", "NMS_THRESH_TEST", "ROUND_OUTWARD")
+    keys = {f"MODEL__FACE_DETECTOR__{name}": cfg.MODEL.FACE_DETECTOR[name] for name in names}
+    return {**keys, "TEST__DETECTIONS_PER_IMAGE": cfg.TEST.DETECTIONS_PER_IMAGE}
