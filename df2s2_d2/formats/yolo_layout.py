@@ -56,8 +56,13 @@ class YoloLayout:
 
 def _files_below(folder: Path) -> Iterator[str]:
     paths = []
+    # The folders that each one lies in: a link to one of these would lead round and round.
+    above = {str(folder): (os.path.realpath(folder),)}
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        around = above.pop(parent)
+        inside = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
+        folders[:] = [x for x in folders if not x.startswith(".") and inside[x] not in around]
+        above.update({os.path.join(parent, x): (*around, inside[x]) for x in folders})
         for name in files:
             if not name.startswith("."):
                 path = os.path.relpath(os.path.join(parent, name), folder)

@@ -45,6 +45,17 @@ def test_labels_are_found_from_any_of_the_folders(tmp_path, given):
     check(read(save(tmp_path / "faces") / given))
 
 
+def test_links_are_followed_but_not_round_and_round(tmp_path):
+    root = save(tmp_path / "faces")
+    elsewhere = root / "images/x"
+    elsewhere.rename(tmp_path / "photographs")
+    elsewhere.symlink_to(tmp_path / "photographs")
+    (tmp_path / "photographs/back").symlink_to(root / "images")
+    (root / "images/around").symlink_to(root)
+    (root / "labels/around").symlink_to(root / "labels")
+    check(read(root))
+
+
 def test_splits_lie_above_or_below_the_folders(tmp_path):
     check(read(save(tmp_path, "images/val", "labels/val") / "labels/val"))
     check(read(save(tmp_path / "r", "val/images", "val/labels") / "val/images"))
