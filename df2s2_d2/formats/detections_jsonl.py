@@ -5,8 +5,9 @@
 
 ``image`` is the name by which evaluation knows the image, and no other line has it; without it the
 name is that of the file. ``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have
-``frame``, from 0, and ``time`` in seconds too. Images without faces have an empty list. Files can
-be put together line by line, and a file is whole up to whatever ended its last line.
+``frame``, from 0, and ``time`` in seconds too. Images without faces have an empty list. An image
+that could not be looked at has ``error``, a sentence, in place of size and faces, or no line. Files
+can be put together line by line, and a file is whole up to whatever ended its last line.
 """
 
 from __future__ import annotations
@@ -55,6 +56,16 @@ def format_line(
     return json.dumps(record, allow_nan=False)
 
 
+def format_failure(file: str, error: str) -> str:
+    """The line of an image that could not be looked at, without its end.
+
+    Args:
+        file: the image.
+        error: why, in a sentence.
+    """
+    return json.dumps({"file": file, "error": error})
+
+
 def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read detections by names as WIDER FACE's tools have them.
 
@@ -64,7 +75,7 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Returns:
         ``image`` of a line, or, if it has none, ``"<folder of the image>/<image>"``, for a frame
         ``"<video>/<number in six digits>"`` -> (n, 5) float64 ``x, y, width, height, score`` in
-        pixels, in the order of the file.
+        pixels, in the order of the file; without the images that could not be looked at.
 
     Raises:
         OSError: if the file cannot be read.
@@ -93,6 +104,8 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 record = None
+            if _is_failure(record):
+                continue
             image, rows = _name(record), _rows(record)
             if image is None or rows is None:
                 found = line[:80].decode(errors="replace").strip()
@@ -108,6 +121,11 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                     f"found {shorten(record['faces'][wrong])}"
                 )
             yield number, image, rows
+
+
+def _is_failure(record: Any) -> bool:
+    fields = record if isinstance(record, dict) else {}
+    return isinstance(fields.get("error"), str) and "faces" not in fields
 
 
 def _name(record: Any) -> str | None:

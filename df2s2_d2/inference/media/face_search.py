@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.interruption import sigterm_interrupts
 from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.pictures import Pictures
@@ -44,12 +43,15 @@ from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 
 
-def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
+def detector_config(
+    options: DetectorOptions, lowest_score: float, is_used_here: bool = True
+) -> CfgNode:
     """The config of a detector, which gives out all faces that any threshold asks for.
 
     Args:
         options: name the detector.
         lowest_score: the lowest threshold.
+        is_used_here: whether its device is to be one of this machine.
 
     Raises:
         OSError, ValueError: if the config or the weights are missing or wrong.
@@ -58,7 +60,8 @@ def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
     if not cfg.MODEL.WEIGHTS:
         raise ValueError("no trained model is given: add --weights FILE")
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
-    cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
+    if is_used_here:
+        cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     thresholds = detection_thresholds(cfg)
     if thresholds:
         thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest_score)
@@ -134,7 +137,7 @@ def search_faces(
     )
     is_interrupted = False
     try:
-        with _sigterm_interrupts(), results, record.saved(results.sync):
+        with sigterm_interrupts(), results, record.saved(results.sync):
             finding.run()
     except KeyboardInterrupt:
         is_interrupted = True
@@ -182,20 +185,6 @@ def _open_record(
     else:
         print(f"{as_utf8(path)} does not exist: nothing to resume, the run starts anew")
     return record
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """A run that a scheduler ends keeps what it found, as after Ctrl-C."""
-    # Handlers belong to the main thread; in another one signals are left alone.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def follow(

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from df2s2_d2.images.errors import one_line
-from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, chunks
+from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, chunks, found_or_failed
 from df2s2_d2.inference.media.frames import Frame, image_bytes, read_frame
 from df2s2_d2.inference.media.look_ahead import iterate_ahead, map_ahead
 from df2s2_d2.inference.media.sources import Source
@@ -96,15 +96,14 @@ class FrameSearch(Generic[Found]):
             yield from zip(batch, self._predict(batch), strict=True)
 
     def _predict(self, frames: list[Frame]) -> list[Found | None]:
-        try:
-            return self._predict_images([frame.image for frame in frames])
-        except Exception as error:  # Whatever an image does to the detector, others go on.
-            if len(frames) > 1:
-                return [found for frame in frames for found in self._predict([frame])]
-            failure = RuntimeError(f"{frames[0]}: the detector failed ({one_line(error)})")
-            failure.__cause__ = error
-            self._report(frames[0].source, failure)
-            return [None]
+        results = found_or_failed(self._predict_images, [frame.image for frame in frames])
+        for index, (frame, result) in enumerate(zip(frames, results, strict=True)):
+            if isinstance(result, Exception):
+                failure = RuntimeError(f"{frame}: the detector failed ({one_line(result)})")
+                failure.__cause__ = result
+                self._report(frame.source, failure)
+                results[index] = None
+        return results
 
 
 def _read(source: Source) -> tuple[Source, Frame | OSError]:

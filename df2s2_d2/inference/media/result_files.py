@@ -23,6 +23,28 @@ from df2s2_d2.inference.media.shards import Shard
 from df2s2_d2.inference.media.sources import Source
 
 
+def face_rows(instances: Instances, score_threshold: float) -> np.ndarray:
+    """Detections as they are written, rounded.
+
+    Args:
+        instances: with ``pred_boxes`` in pixels of the image and ``scores``.
+        score_threshold: only those with a higher score are given.
+
+    Returns:
+        (n, 5) float64 ``x1, y1, x2, y2, score``.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    instances = instances[instances.scores > score_threshold]
+    boxes = instances.pred_boxes.tensor.double().numpy()
+    scores = instances.scores.double().numpy()
+    faces = np.column_stack([boxes.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)])
+    if not np.isfinite(faces).all():
+        raise ValueError("A face has a box that is not finite: the detector is broken")
+    return faces
+
+
 class UnwritableResults(OSError):
     """A result file cannot be written any more."""
 
@@ -75,12 +97,7 @@ class ResultFiles:
             ValueError: if a number is not finite; nothing is written then.
             UnwritableResults: if a file cannot be written.
         """
-        instances = instances[instances.scores > self.score_threshold]
-        boxes = instances.pred_boxes.tensor.double().numpy()
-        scores = instances.scores.double().numpy()
-        faces = np.column_stack([boxes.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)])
-        if not np.isfinite(faces).all():
-            raise ValueError("A face has a box that is not finite: the detector is broken")
+        faces = face_rows(instances, self.score_threshold)
         try:
             for file in self._files.values():
                 file.add(frame, faces)

@@ -34,13 +34,10 @@ def run_settings(
         detector, results, pictures: options of the command.
     """
     ground_truth = results.coco_ground_truth
-    weights = PathManager.get_local_path(local_file(cfg.MODEL.WEIGHTS))
     return {
         "number of inputs": len(sources),
         "list of inputs": digest(*(str(source.path) for source in sources)),
-        "weights": file_digest(weights),
-        "config": digest(_without_places(cfg).dump()),
-        "--precision": detector.precision,
+        **detector_settings(cfg, detector),
         "--save": list(dict.fromkeys(results.formats)),
         "--write-threshold": results.score_threshold,
         "--coco-ground-truth": file_digest(ground_truth) if ground_truth else None,
@@ -49,6 +46,16 @@ def run_settings(
         "--boxes": pictures.draws_boxes,
         "--blur": pictures.hide,
         "--crops": pictures.crop_margin,
+    }
+
+
+def detector_settings(cfg: CfgNode, detector: DetectorOptions) -> dict[str, Any]:
+    """The part of :func:`run_settings` that says what the detector computes."""
+    weights = PathManager.get_local_path(local_file(cfg.MODEL.WEIGHTS))
+    return {
+        "weights": file_digest(weights),
+        "config": digest(_without_places(cfg).dump()),
+        "--precision": detector.precision,
     }
 
 
