@@ -100,11 +100,14 @@ class _Listing(Iterator[str]):
         elif self._fs.exists(self._root):
             yield from self._in_file(self._root, is_named=True)
         elif glob.has_magic(self._text):
+            fixed = _fixed_part(self._root)
             for path in sorted(self._fs.glob(self._root)):
-                if self._fs.isdir(path):
-                    yield from self._in_folder(path)
-                else:
+                if any(part.startswith(".") for part in path.removeprefix(fixed).split("/")):
+                    continue
+                if not self._fs.isdir(path):
                     yield from self._in_file(path)
+                elif not self._output.is_at(self._fs, path):
+                    yield from self._in_folder(path)
         else:
             raise FileNotFoundError(f"The input {self._text} does not exist")
 
