@@ -13,8 +13,10 @@ FORMATS = {
     "jsonl": "jsonl/part-<number>.jsonl",
 }
 DEFAULT_FORMATS = ["parquet"]
-# Options that are about pictures, or about another way to share out work.
+# Options that are about pictures or a camera.
 _CONTRADICTING = ("webcam", "show", "crops", "blur", "boxes", "weak_masks", "coco_ground_truth")
+# What those are that are not None if they are not given.
+_NOT_GIVEN = {"show": False, "weak_masks": []}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class RayOptions:
             _refuse_what_needs_ray(args)
             return None
         for name in _CONTRADICTING:
-            if getattr(args, name) not in (None, False, []):
+            value = getattr(args, name)
+            if value is not None and value != _NOT_GIVEN.get(name):
                 option = f"--{name.replace('_', '-')}"
                 raise argparse.ArgumentError(
                     None, f"{option} is for runs in one process: leave out either it or --ray"

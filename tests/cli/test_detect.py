@@ -22,6 +22,7 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.ray_options import RayOptions
 from df2s2_d2.models import local_file
 
 
@@ -79,6 +80,17 @@ def test_margin_of_crops_and_style_may_be_left_out():
     assert parse("a", "--save").results.formats == []
 
 
+def test_runs_over_a_cluster_have_formats_of_their_own():
+    args = build_parser(detect, "df2s2 detect").parse_intermixed_args(
+        ["s3://b/a", "--ray", "auto", "--output", "s3://b/found", "--save", "jsonl", "jsonl"]
+    )
+    assert RayOptions.from_args(args) == RayOptions("auto", None, "s3://b/found", ["jsonl"], False)
+    args = build_parser(detect, "df2s2 detect").parse_intermixed_args(
+        ["a", "--ray", "local", "--ray-workers", "3", "--resume"]
+    )
+    assert RayOptions.from_args(args) == RayOptions("local", 3, "found", ["parquet"], True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,6 +104,18 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("--webcam 0 --show", "--show needs a display, and there is none"),
         ("--webcam 0 --resume", "--resume and --shard are for files"),
         ("--webcam 0 --shard 1/2", "--resume and --shard are for files"),
+        ("--webcam 0 --ray local", "--webcam is for runs in one process"),
+        ("a --ray local --blur", "--blur is for runs in one process: leave out either it or --ray"),
+        ("a --ray local --crops 0", "--crops is for runs in one process"),
+        ("a --ray local --no-boxes", "--boxes is for runs in one process"),
+        ("a --ray local --shard 1/2", "--ray shares the images out by itself: leave out --shard"),
+        ("a --ray ray://host:10001", "Ray Data does not run through the client of ray://"),
+        ("a --ray local --save csv", "with --ray results are parquet or jsonl, found csv"),
+        ("a --ray local --save", "with --ray results are parquet or jsonl, found none"),
+        ("a --ray local --ray-workers 0", "expected a whole number from 1, found 0"),
+        ("a --ray-workers 2", "--ray-workers is for runs over a cluster: add --ray local"),
+        ("a --save parquet", "--save parquet is for runs over a cluster"),
+        ("a --output s3://b/found", "--output s3://b/found is for runs over a cluster"),
         ("a --shard 3/2", "argument --shard: expected the number of this run and that of all"),
     ],
 )
