@@ -56,7 +56,8 @@ class RayOptions:
             "--ray-workers",
             type=positive_integer,
             metavar="N",
-            help="detectors at work at the same time (one a GPU, or a core where there is no GPU)",
+            help="detectors at work at the same time (one a GPU, or one a core where there is no "
+            "GPU); more than GPUs share these",
         )
 
     @classmethod

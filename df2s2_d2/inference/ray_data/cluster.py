@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,19 +23,21 @@ class Pool:
     Attributes:
         size: how many there can be at once.
         wanted: how many there shall be, if the cluster grows.
-        num_cpus, num_gpus: of each.
+        num_cpus, num_gpus: of each; a GPU may be shared.
     """
 
     size: int
     wanted: int
     num_cpus: int
-    num_gpus: int
+    num_gpus: float
 
     @classmethod
     def choose(
         cls, machines: Iterable[Mapping[str, float]], wanted: int | None, may_use_gpus: bool
     ) -> Pool:
         """One worker on each GPU with its share of the cores, or, without GPUs, on each core.
+
+        More workers than GPUs share these evenly.
 
         Args:
             machines: the resources of each, by Ray's names.
@@ -47,18 +50,20 @@ class Pool:
         machines = list(machines)
         with_gpus = [x for x in machines if x.get("GPU", 0) >= 1] if may_use_gpus else []
         if with_gpus:
-            room = sum(int(machine["GPU"]) for machine in with_gpus)
+            gpus = sum(int(machine["GPU"]) for machine in with_gpus)
+            sharing = math.ceil((wanted or gpus) / gpus)
+            room, of_gpu = gpus * sharing, 1 / sharing
             # A worker decodes its images itself: no machine gives one more than another.
-            cores = min(int(machine.get("CPU", 0) // machine["GPU"]) for machine in with_gpus)
+            cores = min(int(x.get("CPU", 0) // (x["GPU"] * sharing)) for x in with_gpus)
         else:
-            room, cores = sum(int(machine.get("CPU", 0)) for machine in machines), 1
+            room, of_gpu, cores = sum(int(machine.get("CPU", 0)) for machine in machines), 0, 1
         if not room:
             raise ValueError(
                 "The Ray cluster has no core and no GPU for workers: start it by `ray start "
                 "--num-cpus N` on its machines"
             )
         wanted = wanted or room
-        return cls(min(room, wanted), wanted, cores, int(bool(with_gpus)))
+        return cls(min(room, wanted), wanted, cores, of_gpu)
 
 
 def machines() -> list[dict[str, float]]:

@@ -23,6 +23,9 @@ GPU_NODE = {"CPU": 64.0, "GPU": 8.0}
         ([{"CPU": 16.0}, GPU_NODE], None, True, Pool(8, 8, 8, 1)),
         ([{"CPU": 12.0, "GPU": 4.0}, GPU_NODE], None, True, Pool(12, 12, 3, 1)),
         ([{"CPU": 1.0, "GPU": 2.0}], 1, True, Pool(1, 1, 0, 1)),
+        # workers that share GPUs
+        ([GPU_NODE], 32, True, Pool(32, 32, 2, 0.25)),
+        ([GPU_NODE], 10, True, Pool(10, 10, 4, 0.5)),
         # a cluster that may grow
         ([{"CPU": 2.0}], 5, True, Pool(2, 5, 1, 0)),
     ],
