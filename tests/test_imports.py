@@ -168,6 +168,18 @@ print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if 
     assert run_python(code) == "[]"
 
 
+def test_commands_import_what_a_cluster_takes_only_when_they_use_one():
+    code = """
+import sys
+from df2s2_d2.cli.commands import COMMANDS, load_command
+from df2s2_d2.cli.program import build_parser
+for name in COMMANDS:
+    build_parser(load_command(name), name)
+print([m for m in ("ray", "pyarrow", "pandas", "torch") if m in sys.modules])
+"""
+    assert run_python(code) == "[]"
+
+
 def test_importing_the_config_registers_models_and_data_sets():
     code = """
 from df2s2_d2 import add_df2s2_config
