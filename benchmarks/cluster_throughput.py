@@ -87,10 +87,11 @@ def cluster(photographs: Path, workers: int) -> float:
 
 
 def _run(command: list[str]) -> str:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    alike = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    alike["RAY_worker_niceness"] = "0"  # or other work would slow Ray's workers down alone
     done = subprocess.run(
         command,
-        env={**os.environ, **threads, "PYTHONPATH": _python_path()},
+        env={**os.environ, **alike, "PYTHONPATH": _python_path()},
         check=True,
         capture_output=True,
         text=True,

@@ -61,33 +61,45 @@ class Failed:
 
 def face_table(results: Iterable[FoundFaces | Failed]) -> pa.Table:
     """The table of some images, of :data:`SCHEMA`."""
-    rows = [_failed_row(x) if isinstance(x, Failed) else _found_row(x) for x in results]
-    return pa.Table.from_pylist(rows, SCHEMA)
-
-
-def _found_row(found: FoundFaces) -> dict:
-    height, width = found.size
-    return {
-        "file": found.file,
-        "width": width,
-        "height": height,
-        "boxes": found.rows[:, :4].tolist(),
-        "scores": found.rows[:, 4].tolist(),
-    }
-
-
-def _failed_row(failed: Failed) -> dict:
-    return {"file": failed.file, "error": failed.error}
+    results = list(results)
+    failed = np.array([isinstance(result, Failed) for result in results], bool)
+    found = [result for result in results if isinstance(result, FoundFaces)]
+    rows = np.concatenate([np.zeros((0, 5)), *(result.rows for result in found)])
+    counts = np.zeros(len(results), np.int32)
+    counts[~failed] = [len(result.rows) for result in found]
+    offsets = pa.array(np.concatenate([[0], counts.cumsum()]), pa.int32())
+    sizes = np.zeros((len(results), 2), np.int32)
+    sizes[~failed] = np.reshape([result.size for result in found], (-1, 2))
+    boxes = pa.FixedSizeListArray.from_arrays(pa.array(rows[:, :4].ravel()), type=_BOX)
+    lists = [
+        pa.ListArray.from_arrays(offsets, values, mask=pa.array(failed))
+        for values in (boxes, pa.array(rows[:, 4]))
+    ]
+    columns = [
+        pa.array([result.file for result in results], pa.string()),
+        pa.array(sizes[:, 1], mask=failed),
+        pa.array(sizes[:, 0], mask=failed),
+        *lists,
+        pa.array([getattr(result, "error", None) for result in results], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def _results(table: pa.Table) -> Iterable[FoundFaces | Failed]:
-    for row in table.to_pylist():
-        if row["error"] is not None:
-            yield Failed(row["file"], row["error"])
-        else:
-            faces = [[*box, score] for box, score in zip(row["boxes"], row["scores"], strict=True)]
-            rows = np.array(faces, np.float64).reshape(-1, 5)
-            yield FoundFaces(row["file"], (row["height"], row["width"]), rows)
+    boxes, scores = (table[name].combine_chunks() for name in ("boxes", "scores"))
+    corners = boxes.flatten().flatten().to_numpy().reshape(-1, 4)
+    rows = np.column_stack([corners, scores.flatten().to_numpy()])
+    counts = scores.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    ends = counts.cumsum()
+    sizes = zip(table["height"].to_pylist(), table["width"].to_pylist(), strict=True)
+    for file, size, error, faces in zip(
+        table["file"].to_pylist(),
+        sizes,
+        table["error"].to_pylist(),
+        [rows[end - count : end] for count, end in zip(counts, ends, strict=True)],
+        strict=True,
+    ):
+        yield FoundFaces(file, size, faces) if error is None else Failed(file, error)
 
 
 @dataclass(frozen=True)

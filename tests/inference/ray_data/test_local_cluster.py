@@ -85,7 +85,12 @@ def test_a_killed_worker_and_a_broken_image_change_no_other_result(
     command = [sys.executable, "-m", "df2s2_d2", "detect", "list.parquet", "--ray", "local"]
     command += ["--ray-workers", "2", "--weights", checkpoint, "--output", "found"]
     command += ["--write-threshold", "0.3", "--opts", *map(str, OVERRIDES)]
-    environment = {**os.environ, "PYTHONPATH": _python_path(), "RAY_TMPDIR": str(ray_folder)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": _python_path(),
+        "RAY_TMPDIR": str(ray_folder),
+        "RAY_worker_niceness": "0",  # else they wait for whatever else the machine does
+    }
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
