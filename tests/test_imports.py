@@ -163,7 +163,8 @@ import sys
 import df2s2_d2
 from df2s2_d2 import Faces, OnnxPredictor
 assert set(df2s2_d2.__all__) <= set(dir(df2s2_d2)) and "Predictor" in df2s2_d2.__all__
-print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if m in sys.modules])
+heavy = ("torch", "torchvision", "detectron2", "fvcore", "iopath", "av")
+print([m for m in heavy if m in sys.modules])
 """
     assert run_python(code) == "[]"
 

@@ -1,10 +1,11 @@
-"""Find the faces in images, videos and camera pictures.
+"""Find the faces in images, videos, streams and camera pictures.
 
   df2s2 detect photos/ 'more/**/*.jpg' clip.mp4
   df2s2 detect photos/ --output found/ --save json csv --no-pictures
   df2s2 detect street.mp4 --output safe/ --blur
   df2s2 detect photos/ --crops 0.3 --threshold 0.8
   df2s2 detect --webcam 0 --show
+  df2s2 detect rtsp://10.0.0.7/live/1 --duration 60
   df2s2 detect photos/ --weights model.pth
   df2s2 detect photos/ --config-file CONFIG --opts MODEL.WEIGHTS model.pth
   df2s2 detect photos/ --save jsonl --no-pictures --shard 2/8 --resume

@@ -22,6 +22,7 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.media.sources import LiveOptions
 from df2s2_d2.models import local_file
 
 
@@ -70,6 +71,13 @@ def test_faces_are_shown_above_a_half_and_hidden_above_less():
         assert options.results.score_threshold == 0.01
 
 
+def test_streams_are_tried_again_for_a_minute():
+    assert parse("a").sources.live == LiveOptions(60, None)
+    options = parse("rtsp://camera/1", "--reconnect", "5", "--duration", "0.5").sources
+    assert options == SourceOptions(["rtsp://camera/1"], None, LiveOptions(5, 0.5))
+    assert parse("--webcam", "0", "--duration", "9").sources.live.duration == 9
+
+
 def test_margin_of_crops_and_style_may_be_left_out():
     plain = parse("a").pictures
     assert (plain.crop_margin, plain.hide) == (None, None)
@@ -92,6 +100,10 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("--webcam 0 --show", "--show needs a display, and there is none"),
         ("--webcam 0 --resume", "--resume and --shard are for files"),
         ("--webcam 0 --shard 1/2", "--resume and --shard are for files"),
+        ("rtsp://camera/1 --resume", "--resume and --shard are for files"),
+        ("a --input rtsp://camera/1 --shard 1/2", "--resume and --shard are for files"),
+        ("a.mp4 --duration 5", "--duration is for cameras and streams"),
+        ("--webcam 0 --duration -1", "expected a number from 0 to 31622400, found -1"),
         ("a --shard 3/2", "argument --shard: expected the number of this run and that of all"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -196,7 +197,7 @@ class FaceFinding:
             ahead = self._search.frames_ahead(video)
             written = map_ahead(write, recorded(found), workers=1, ahead=ahead)
             stack.enter_context(contextlib.closing(written))
-            name = source.path.name
+            name = Path(source.path).name
             return self._follow(written, name=name, unit="frame", total=video.num_frames)
 
     def _recorded(self, found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:

@@ -38,7 +38,7 @@ from df2s2_d2.inference.media.sources import (
     check_output,
     find_sources,
 )
-from df2s2_d2.inference.media.video_recorder import can_copy_sound
+from df2s2_d2.inference.media.video_io import writes_h264
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
@@ -87,9 +87,9 @@ def search_faces(
         OSError, ValueError: if nothing can be done, or the results cannot be written any more.
     """
     output = result_options.folder
-    sources = find_sources(source_options.inputs, output)
+    sources = find_sources(source_options.inputs, output, source_options.live)
     if source_options.camera is not None:
-        sources.append(camera_source(source_options.camera))
+        sources.append(camera_source(source_options.camera, source_options.live))
     if picture_options.is_written:
         check_output(sources, output)
     ground_truth = result_options.coco_ground_truth
@@ -102,8 +102,11 @@ def search_faces(
     )
     num_images = sum(not source.is_video for source in record.sources)
     has_videos = num_images < len(record.sources)
-    if has_videos and picture_options.is_written and not can_copy_sound():
-        print("Videos are written without sound; with ffmpeg installed they keep it")
+    if has_videos and picture_options.is_written and not writes_h264():
+        print(
+            "Videos are written without sound, and browsers do not play them: run pip install "
+            "'df2s2_d2[video]' for both"
+        )
 
     predictor = Predictor(
         cfg,
@@ -162,7 +165,7 @@ def _open_record(
         OSError, ValueError: if that cannot go on.
     """
     shard = long_run.shard
-    if any(source.camera is not None for source in sources):
+    if not all(source.is_file for source in sources):
         return RunRecord(sources)  # which cannot go on
     path = output / f"run{shard.suffix}.json"
     record = RunRecord(shard.of(sources), path, settings)

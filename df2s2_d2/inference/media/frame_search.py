@@ -32,8 +32,7 @@ class FrameSearch(Generic[Found]):
     Args:
         predict: gives what is found in each of several RGB images.
         batch_size: most frames that the network gets at once.
-        report: is told of what goes wrong, with the file or camera; of videos, also from other
-            threads.
+        report: is told of what goes wrong, with the source; of videos, also from other threads.
     """
 
     def __init__(
@@ -63,15 +62,16 @@ class FrameSearch(Generic[Found]):
     def in_video(self, video: Video) -> Iterator[tuple[Frame, Found | None]]:
         """What is found in each frame of a video; None if the detector failed."""
         frames = video.frames(lambda message: self._report(video.source, OSError(message)))
-        frames = iterate_ahead(frames, ahead=self.frames_ahead(video))
+        if not video.is_live:  # whose frames come when they come
+            frames = iterate_ahead(frames, ahead=self.frames_ahead(video))
         # What a camera sees is shown at once.
-        together = self._batch_size if video.source.camera is None else 1
+        together = 1 if video.is_live else self._batch_size
         with contextlib.closing(frames):
             yield from self._detect(frames, together)
 
     def frames_ahead(self, video: Video) -> int:
         """How many frames of a video may wait at each step of their way."""
-        if video.source.camera is not None:
+        if video.is_live:
             return 0
         return min(self._batch_size, MOST_BYTES // max(1, video.frame_bytes))
 

@@ -83,8 +83,8 @@ class Pictures:
         """What the pictures of a video are written by, if they are."""
         if not self.is_written:
             return None
-        sound_of = source.path if source.camera is None else None
-        return VideoRecorder(self.folder / source.name, fps, sound_of=sound_of)
+        original = source.path if source.is_file else None
+        return VideoRecorder(self.folder / source.name, fps, original=original)
 
     def _write_crops(self, frame: Frame, faces: Instances) -> None:
         """``crops/<name of the source>/<number>.jpg``, in videos ``<frame>_<number>.jpg``."""
