@@ -34,6 +34,8 @@ PAGES = {
         "evaluation.json": "Evaluation on a CPU",
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
+        "held_faces.json": "Faces that a hidden video shows, of a drawn detector",
+        "held_faces_small.json": "Faces that a hidden video shows, of faces-small",
     },
 }
 
@@ -52,6 +54,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
         "detectors": _detectors_table,
+        "held_faces": _held_faces_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -238,6 +241,18 @@ def _detectors_table(results: dict[str, Any]) -> str:
             ),
         )
     )
+
+
+def _held_faces_table(results: list[dict[str, Any]]) -> str:
+    header = ["longest gap s", "faces in frames", "exposed", "share", "pixels hidden"]
+    header += ["people", "tracks", "ms a frame"]
+    rows = []
+    for row in results:
+        exposed, count = row["exposed"], row["face_frames"]
+        rows.append([_number(row["max_gap"]), f"{count:,}", f"{exposed:,}"])
+        rows[-1] += [f"{exposed / count:.2%}", f"{row['hidden_share']:.1%}"]
+        rows[-1] += [row["people"], row["tracks"], _number(row["ms_a_frame"])]
+    return _table(header, rows)
 
 
 def _short_training_table(results: dict[str, Any]) -> str:

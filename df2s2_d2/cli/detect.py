@@ -3,6 +3,7 @@
   df2s2 detect photos/ 'more/**/*.jpg' clip.mp4
   df2s2 detect photos/ --output found/ --save json csv --no-pictures
   df2s2 detect street.mp4 --output safe/ --blur
+  df2s2 detect street.mp4 --save csv --track
   df2s2 detect photos/ --crops 0.3 --threshold 0.8
   df2s2 detect --webcam 0 --show
   df2s2 detect photos/ --weights model.pth
@@ -25,6 +26,7 @@ from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         DetectorOptions,
         ResultOptions,
         PictureOptions,
+        TrackingOptions,
         LongRunOptions,
     ):
         options.add_arguments(parser)
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     sources = SourceOptions.from_args(args)
     results = ResultOptions.from_args(args)
     pictures = PictureOptions.from_args(args)
+    tracking = TrackingOptions.from_args(args)
     long_run = LongRunOptions.from_args(args)
     if not (sources or args.weak_masks):
         raise argparse.ArgumentError(None, "give images or videos, or a camera by --webcam")
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if sources:
         protocol = protocol_of(cfg).above(results.score_threshold)
         print(f"[{protocol.describe()}]")
-        exit_code = search_faces(cfg, detector, sources, results, pictures, long_run)
+        exit_code = search_faces(cfg, detector, sources, results, pictures, tracking, long_run)
         if os.path.isdir(results.folder):
             write_protocol(protocol, results.folder)
     if args.weak_masks:

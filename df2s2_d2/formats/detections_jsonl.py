@@ -5,8 +5,10 @@
 
 ``image`` is the name by which evaluation knows the image, and no other line has it; without it the
 name is that of the file. ``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have
-``frame``, from 0, and ``time`` in seconds too. Images without faces have an empty list. Files can
-be put together line by line, and a file is whole up to whatever ended its last line.
+``frame``, from 0, and ``time`` in seconds too; if their faces are tracked, each has ``track``, a
+number from 1 that is the same in all frames of the video, or null. Images without faces have an
+empty list. Files can be put together line by line, and a file is whole up to whatever ended its
+last line.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def format_line(
     frame: int | None = None,
     time: float | None = None,
     image: str | None = None,
+    track_ids: np.ndarray | None = None,
 ) -> str:
     """The line of an image or frame, without its end.
 
@@ -44,6 +47,7 @@ def format_line(
         faces: (n, 5) ``x1, y1, x2, y2, score``, finite.
         frame, time: of the frame of a video; None for an image.
         image: the name by which evaluation knows it; None leaves it to ``file``.
+        track_ids: (n,) numbers of the faces' tracks, 0 for none; None if they are not tracked.
     """
     record: dict[str, Any] = {"file": file}
     if image is not None:
@@ -52,6 +56,9 @@ def format_line(
         record |= {"frame": frame, "time": time}
     record |= {"width": size[1], "height": size[0]}
     record["faces"] = [{"box": box, "score": score} for *box, score in faces.tolist()]
+    if track_ids is not None:
+        for face, track in zip(record["faces"], track_ids.tolist(), strict=True):
+            face["track"] = track or None
     return json.dumps(record, allow_nan=False)
 
 

@@ -22,6 +22,7 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
 from df2s2_d2.models import local_file
 
 
@@ -33,6 +34,7 @@ def parse(*words: str) -> SimpleNamespace:
         sources=SourceOptions.from_args(args),
         results=ResultOptions.from_args(args),
         pictures=PictureOptions.from_args(args),
+        tracking=TrackingOptions.from_args(args),
     )
 
 
@@ -70,6 +72,16 @@ def test_faces_are_shown_above_a_half_and_hidden_above_less():
         assert options.results.score_threshold == 0.01
 
 
+def test_faces_are_followed_for_a_second_unless_told_otherwise():
+    for words, is_written, max_gap in (
+        ([], False, 1.0),
+        (["--track"], True, 1.0),
+        (["--track", "--save", "wider", "csv", "--max-gap", "0"], True, 0.0),
+        (["--blur", "--max-gap", "2.5"], False, 2.5),
+    ):
+        assert parse("a", *words).tracking == TrackingOptions(is_written, max_gap)
+
+
 def test_margin_of_crops_and_style_may_be_left_out():
     plain = parse("a").pictures
     assert (plain.crop_margin, plain.hide) == (None, None)
@@ -88,6 +100,9 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("a --threshold 50", "expected a number from 0 to 1, found 50"),
         ("a --batch-size 0", "expected a whole number from 1, found 0"),
         ("a --batch-size x", "expected a whole number from 1, found x"),
+        ("a --track --save wider coco", "--track is for json, jsonl, csv: add one of them"),
+        ("a --max-gap 2", "--max-gap changes what --track and --blur do: add one of them"),
+        ("a --blur --max-gap 61", "expected a number from 0 to 60, found 61"),
         ("a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
         ("--webcam 0 --show", "--show needs a display, and there is none"),
         ("--webcam 0 --resume", "--resume and --shard are for files"),

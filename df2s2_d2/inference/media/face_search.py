@@ -38,6 +38,7 @@ from df2s2_d2.inference.media.sources import (
     check_output,
     find_sources,
 )
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
 from df2s2_d2.inference.media.video_recorder import can_copy_sound
 from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
@@ -71,14 +72,15 @@ def search_faces(
     source_options: SourceOptions,
     result_options: ResultOptions,
     picture_options: PictureOptions,
+    tracking: TrackingOptions = TrackingOptions(),  # noqa: B008 (it cannot be changed)
     long_run: LongRunOptions = LongRunOptions(),  # noqa: B008 (it cannot be changed)
 ) -> int:
     """Look for faces in all sources, and print what came of it.
 
     Args:
         cfg: of :func:`detector_config`.
-        detector_options, source_options, result_options, picture_options, long_run: of the
-            command.
+        detector_options, source_options, result_options, picture_options, tracking, long_run:
+            of the command.
 
     Returns:
         The exit code: 0, 1 after failures, or 130 if the run was interrupted.
@@ -98,7 +100,7 @@ def search_faces(
         sources,
         long_run,
         output,
-        run_settings(cfg, sources, detector_options, result_options, picture_options),
+        run_settings(cfg, sources, detector_options, result_options, picture_options, tracking),
     )
     num_images = sum(not source.is_video for source in record.sources)
     has_videos = num_images < len(record.sources)
@@ -123,6 +125,7 @@ def search_faces(
         shard=long_run.shard,
         state=record.checkpoint and record.checkpoint["results"],
         is_resumable=record.is_kept,
+        has_tracks=tracking.is_written,
     )
     finding = FaceFinding(
         predictor,
@@ -131,6 +134,7 @@ def search_faces(
         record=record,
         follow=functools.partial(follow, is_shown=picture_options.is_shown),
         batch_size=detector_options.batch_size,
+        max_gap=tracking.max_gap,
     )
     is_interrupted = False
     try:

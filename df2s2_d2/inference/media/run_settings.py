@@ -13,6 +13,7 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.run_record import digest, file_digest
 from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
 from df2s2_d2.models import local_file
 
 # Keys of the config that say where, not what.
@@ -25,13 +26,14 @@ def run_settings(
     detector: DetectorOptions,
     results: ResultOptions,
     pictures: PictureOptions,
+    tracking: TrackingOptions,
 ) -> dict[str, Any]:
     """By what the user calls them, as JSON.
 
     Args:
         cfg: of the detector.
         sources: of all shards.
-        detector, results, pictures: options of the command.
+        detector, results, pictures, tracking: options of the command.
     """
     ground_truth = results.coco_ground_truth
     weights = PathManager.get_local_path(local_file(cfg.MODEL.WEIGHTS))
@@ -49,6 +51,8 @@ def run_settings(
         "--boxes": pictures.draws_boxes,
         "--blur": pictures.hide,
         "--crops": pictures.crop_margin,
+        "--track": tracking.is_written,
+        "--max-gap": tracking.max_gap,
     }
 
 
