@@ -9,6 +9,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets"))
 
+from sample_faces.backgrounds import draw_background  # noqa: E402
 from sample_faces.passers_by import draw_video  # noqa: E402
 
 SIZE, TIMES = (120, 160), np.arange(8) / 4
@@ -31,14 +32,24 @@ def test_a_video_follows_from_its_seed_and_people_move_in_it():
     assert any(np.ptp(np.array(path), axis=0).max() > 10 for path in centres.values())
 
 
-def test_boxes_are_around_the_pixels_that_a_face_alone_changes():
-    """Two frames that differ in nothing but one face that went by differ there most."""
+def test_faces_are_drawn_where_the_boxes_are():
+    street = draw_background(np.random.default_rng(2), SIZE, "Street").astype(int)
+    num_whole = 0
     for frame in draw(2):
         assert frame.image.shape == (*SIZE, 3) and frame.image.dtype == np.uint8
         assert frame.boxes.shape == (len(frame.people), 4)
         assert len(np.unique(frame.people)) == len(frame.people)
-        sides = frame.boxes[:, 2:] - frame.boxes[:, :2]
-        assert (sides > 0).all() and (sides[:, 1] >= sides[:, 0]).all()
-        assert ((frame.shown > 0) & (frame.shown <= 1)).all()
-        inside = np.maximum(frame.boxes[:, :2], 0) < np.minimum(frame.boxes[:, 2:], SIZE[::-1])
-        assert inside.all()
+        is_changed = np.abs(frame.image - street).max(axis=2) > 3
+        for (x1, y1, x2, y2), shown in zip(frame.boxes.astype(int), frame.shown, strict=True):
+            assert 0 < shown <= 1
+            region = is_changed[max(y1, 0) : y2, max(x1, 0) : x2]
+            assert region.size and region.mean() > 0.6 * shown
+            num_whole += shown == 1
+    assert num_whole > 5
+
+
+def test_who_is_behind_somebody_shows_less():
+    """The nearest of ten in a narrow street cover others in some frames."""
+    frames = draw_video(np.random.default_rng(3), (80, 100), 10, TIMES)
+    shown = np.concatenate([frame.shown for frame in frames])
+    assert (shown == 1).any() and (shown < 0.9).any()
