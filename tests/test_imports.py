@@ -161,7 +161,7 @@ def test_finding_faces_by_onnx_leaves_torch_and_detectron2_alone():
     code = """
 import sys
 import df2s2_d2
-from df2s2_d2 import Faces, OnnxPredictor
+from df2s2_d2 import Faces, FaceTracker, OnnxPredictor
 assert set(df2s2_d2.__all__) <= set(dir(df2s2_d2)) and "Predictor" in df2s2_d2.__all__
 print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if m in sys.modules])
 """

@@ -49,7 +49,6 @@ def test_faces_are_drawn_where_the_boxes_are():
 
 
 def test_who_is_behind_somebody_shows_less():
-    """The nearest of ten in a narrow street cover others in some frames."""
+    """The nearest of ten in a narrow street cover others."""
     frames = draw_video(np.random.default_rng(3), (80, 100), 10, TIMES)
-    shown = np.concatenate([frame.shown for frame in frames])
-    assert (shown == 1).any() and (shown < 0.9).any()
+    assert min(frame.shown.min() for frame in frames) < 0.2

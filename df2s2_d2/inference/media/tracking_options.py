@@ -33,7 +33,7 @@ class TrackingOptions:
             "--track",
             action="store_true",
             help="number the faces, one number for one face in all frames, in the results "
-            f"({', '.join(FORMATS_WITH_TRACKS)}) and at the frames in the pictures; one above "
+            f"({', '.join(FORMATS_WITH_TRACKS)}) and at the boxes in the pictures; one above "
             "--threshold begins a track",
         )
         tracking.add_argument(
