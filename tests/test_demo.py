@@ -187,6 +187,18 @@ def test_video_and_images_in_one_run(run, photos, tmp_path, capsys, monkeypatch)
     assert len(read_json(tmp_path / "out/detections.json")) == 8
 
 
+def test_faces_of_a_video_are_numbered_as_the_run_was_told(run, tmp_path, capsys):
+    clip = write_video(tmp_path / "clip.mp4", moving_face(3))
+    options = ["--input", clip, "--no-pictures", "--threshold", "0", "--write-threshold", "0"]
+    options += ["--track", "--max-gap", "0.5"]
+    assert run(*options) == 0
+    records = read_json(tmp_path / "out/detections.json")
+    tracks = [[face["track"] for face in record["faces"]] for record in records]
+    assert tracks[0] and sorted(tracks[0]) == list(range(1, len(tracks[0]) + 1))
+    assert run(*options, "--max-gap", "2", "--resume") == 1
+    assert "--max-gap was 0.5, is 2.0" in capsys.readouterr().err
+
+
 def test_run_into_the_folder_of_the_inputs_is_refused(run, photos, capsys, model):
     before = (photos / "a.jpg").read_bytes()
     arguments = ["--weights", model / "model.pth", "--input", photos, "--output", photos]
