@@ -11,6 +11,8 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
     "safetensors": "detect",
     **dict.fromkeys(("onnx", "onnxruntime"), "export"),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "pydantic"), "serve"),
+    **dict.fromkeys(("python_multipart", "prometheus_client"), "serve"),
     "supervision": "supervision",
     "timm": "timm",
     "tensorboard": "train",

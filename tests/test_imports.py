@@ -84,6 +84,7 @@ MAY_IMPORT = {
         *("models", "visualization"),
     },
     "models": set(),
+    "serving": {"images", "inference"},
     "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
     "visualization": {"analysis", "data", "evaluation", "formats", "modeling", "pages"},

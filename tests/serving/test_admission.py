@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from df2s2_d2.serving.admission import Admission, Lane
+from df2s2_d2.serving.problems import RequestProblem
+from df2s2_d2.serving.rate_limit import RateLimit
+
+MOST_BYTES = 1000
+FORM_BYTES = 65_536
+
+
+def chunk(size: int, more: bool = True) -> dict:
+    return {"type": "http.request", "body": b"x" * size, "more_body": more}
+
+
+class Exchange:
+    """A request through an Admission, and what became of it.
+
+    Attributes:
+        status, headers, sentence: of the answer.
+        received: bytes of the body that came to the application.
+        problem: that the application met while it read the body.
+    """
+
+    def __init__(self, body: list[dict], *, path: str = "/images", headers=(), **options):
+        self.lane = options.pop("lane", Lane(MOST_BYTES, 2, 7))
+        rate = options.pop("rate", RateLimit(0))
+        self.received = 0
+        self.problem: RequestProblem | None = None
+        self.was_taken = 0
+        app = Admission(self._answer, lanes={"/images": self.lane}, rate=rate, **options)
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": list(headers),
+            "client": ("10.0.0.1", 1),
+        }
+        messages = iter(body)
+
+        async def receive() -> dict:
+            if (message := next(messages, None)) is None:
+                await asyncio.Event().wait()  # nothing comes any more
+            return message
+
+        sent: list[dict] = []
+
+        async def send(message: dict) -> None:
+            sent.append(message)
+
+        asyncio.run(app(scope, receive, send))
+        self.status = sent[0]["status"]
+        self.headers = dict(sent[0].get("headers", ()))
+        self.sentence = json.loads(sent[1]["body"] or "{}").get("detail")
+
+    async def _answer(self, scope, receive, send) -> None:
+        self.was_taken = self.lane.taken
+        try:
+            more = True
+            while more:
+                message = await receive()
+                self.received += len(message["body"])
+                more = message["more_body"]
+        except RequestProblem as problem:
+            self.problem = problem
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def test_a_body_within_the_bounds_is_handed_on_and_takes_a_place_meanwhile():
+    exchange = Exchange([chunk(600), chunk(MOST_BYTES - 600 + FORM_BYTES, more=False)])
+    assert (exchange.status, exchange.problem) == (200, None)
+    assert exchange.received == MOST_BYTES + FORM_BYTES
+    assert (exchange.was_taken, exchange.lane.taken) == (1, 0)
+
+
+def test_a_body_that_is_announced_too_large_is_not_read():
+    exchange = Exchange([], headers=[(b"content-length", b"10000000000")])
+    assert (exchange.status, exchange.received) == (413, 0)
+    assert exchange.sentence == "The file has more than 0.001 MB: send a smaller one."
+
+
+def test_a_body_that_grows_too_large_is_read_no_further():
+    endless = [chunk(30_000)] * 100
+    exchange = Exchange(endless, headers=[(b"content-length", b"100")])
+    assert exchange.problem.status_code == 413
+    assert exchange.received == 60_000
+    assert exchange.lane.taken == 0
+
+
+@pytest.mark.parametrize("body", [[], [chunk(5)]])
+def test_a_body_that_does_not_come_is_not_waited_for(body):
+    exchange = Exchange(body, patience=0.01)
+    assert exchange.problem.status_code == 408
+    assert exchange.lane.taken == 0
+
+
+def test_requests_beyond_the_places_are_told_when_to_come_again():
+    lane = Lane(MOST_BYTES, 2, 7, taken=2)
+    exchange = Exchange([], lane=lane)
+    assert (exchange.status, exchange.headers[b"retry-after"]) == (503, b"7")
+    assert lane.taken == 2
+
+
+def test_requests_beyond_the_rate_are_told_when_to_come_again():
+    rate = RateLimit(2, clock=lambda: 0.0)  # one at once
+    assert Exchange([chunk(1, more=False)], rate=rate).status == 200
+    exchange = Exchange([], rate=rate)
+    assert (exchange.status, exchange.headers[b"retry-after"]) == (429, b"30")
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [(b"cross-site", 403), (b"same-origin", 200), (b"none", 200)]
+)
+def test_pages_of_other_sites_are_refused(site, status):
+    exchange = Exchange([chunk(1, more=False)], headers=[(b"sec-fetch-site", site)])
+    assert exchange.status == status
+
+
+def test_other_paths_are_none_of_its_business():
+    lane = Lane(MOST_BYTES, 0, 7)
+    exchange = Exchange([chunk(MOST_BYTES + FORM_BYTES + 1, more=False)], path="/x", lane=lane)
+    assert (exchange.status, exchange.was_taken) == (200, 0)
