@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,20 +66,22 @@ class Admission:
         lane = self._lanes.get(scope.get("path", ""))
         if scope["type"] != "http" or scope["method"] != "POST" or lane is None:
             return await self._app(scope, receive, send)
+        body = _BoundedBody(receive, lane.most_bytes, self._patience)
+        headers = dict(scope["headers"])
         try:
-            self._check(scope, lane)
+            self._check(scope, headers, lane)
         except RequestProblem as problem:
+            if b"expect" not in headers:  # who asks before sending has sent nothing
+                await body.discard()
             answer = JSONResponse({"detail": problem.detail}, problem.status_code, problem.headers)
             return await answer(scope, receive, send)
         lane.taken += 1
         try:
-            body = _BoundedBody(receive, lane.most_bytes, self._patience)
             await self._app(scope, body.receive, send)
         finally:
             lane.taken -= 1
 
-    def _check(self, scope: Scope, lane: Lane) -> None:
-        headers = dict(scope["headers"])
+    def _check(self, scope: Scope, headers: Mapping[bytes, bytes], lane: Lane) -> None:
         # Other sites' pages cannot read an answer, but could keep the detector busy.
         if headers.get(b"sec-fetch-site") == b"cross-site":
             raise RequestProblem(403, "Pages of other sites may not ask this service.")
@@ -99,7 +102,7 @@ class _BoundedBody:
 
     def __init__(self, receive: Receive, most_bytes: int, patience: float):
         self._receive = receive
-        self._most_bytes = most_bytes
+        self._most_bytes = most_bytes + _FORM_BYTES
         self._patience = patience
         self._started = time.monotonic()
         self._num_bytes = 0
@@ -113,6 +116,22 @@ class _BoundedBody:
         """
         if self._is_complete:  # what comes is the end of the connection, whenever that may be
             return await self._receive()
+        message = await self._next()
+        if self._num_bytes > self._most_bytes:
+            await self.discard()
+            raise _too_large(self._most_bytes - _FORM_BYTES)
+        return message
+
+    async def discard(self) -> None:
+        """Let pass what is still to come, as far as twice what is taken.
+
+        A client whose connection is closed while it sends is not told why.
+        """
+        with contextlib.suppress(RequestProblem):
+            while not self._is_complete and self._num_bytes <= 2 * self._most_bytes:
+                await self._next()
+
+    async def _next(self) -> Message:
         allowed = self._patience + self._num_bytes / _LEAST_BYTES_PER_SECOND
         left = allowed - (time.monotonic() - self._started)
         try:
@@ -120,8 +139,6 @@ class _BoundedBody:
         except asyncio.TimeoutError:
             raise RequestProblem(408, "The file came too slowly, and was not waited for.") from None
         self._num_bytes += len(message.get("body", b""))
-        if self._num_bytes > self._most_bytes + _FORM_BYTES:
-            raise _too_large(self._most_bytes)
         self._is_complete = not message.get("more_body", False)
         return message
 

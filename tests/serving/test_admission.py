@@ -23,6 +23,7 @@ class Exchange:
     Attributes:
         status, headers, sentence: of the answer.
         received: bytes of the body that came to the application.
+        taken_off: messages that were taken off the connection.
         problem: that the application met while it read the body.
     """
 
@@ -41,10 +42,12 @@ class Exchange:
             "client": ("10.0.0.1", 1),
         }
         messages = iter(body)
+        self.taken_off = 0
 
         async def receive() -> dict:
             if (message := next(messages, None)) is None:
                 await asyncio.Event().wait()  # nothing comes any more
+            self.taken_off += 1
             return message
 
         sent: list[dict] = []
@@ -78,18 +81,27 @@ def test_a_body_within_the_bounds_is_handed_on_and_takes_a_place_meanwhile():
     assert (exchange.was_taken, exchange.lane.taken) == (1, 0)
 
 
-def test_a_body_that_is_announced_too_large_is_not_read():
-    exchange = Exchange([], headers=[(b"content-length", b"10000000000")])
+def test_a_body_that_is_announced_too_large_is_refused():
+    announced = [(b"content-length", b"10000000000")]
+    exchange = Exchange([chunk(30_000)] * 100, headers=announced)
     assert (exchange.status, exchange.received) == (413, 0)
     assert exchange.sentence == "The file has more than 0.001 MB: send a smaller one."
+    # As far as 2 * 66,536 bytes, so that a client which sends before it listens is told.
+    assert exchange.taken_off == 5
+    exchange = Exchange([], headers=[*announced, (b"expect", b"100-continue")])
+    assert (exchange.status, exchange.taken_off) == (413, 0)
 
 
-def test_a_body_that_grows_too_large_is_read_no_further():
-    endless = [chunk(30_000)] * 100
-    exchange = Exchange(endless, headers=[(b"content-length", b"100")])
+def test_a_body_that_grows_too_large_is_refused():
+    exchange = Exchange([chunk(30_000)] * 100, headers=[(b"content-length", b"100")])
     assert exchange.problem.status_code == 413
-    assert exchange.received == 60_000
+    assert (exchange.received, exchange.taken_off) == (60_000, 5)
     assert exchange.lane.taken == 0
+
+
+def test_what_is_left_of_a_body_that_is_refused_is_not_waited_for():
+    exchange = Exchange([chunk(5)], lane=Lane(MOST_BYTES, 0, 7), patience=0.01)
+    assert (exchange.status, exchange.taken_off) == (503, 1)
 
 
 @pytest.mark.parametrize("body", [[], [chunk(5)]])
@@ -101,15 +113,16 @@ def test_a_body_that_does_not_come_is_not_waited_for(body):
 
 def test_requests_beyond_the_places_are_told_when_to_come_again():
     lane = Lane(MOST_BYTES, 2, 7, taken=2)
-    exchange = Exchange([], lane=lane)
+    exchange = Exchange([chunk(1), chunk(1, more=False)], lane=lane)
     assert (exchange.status, exchange.headers[b"retry-after"]) == (503, b"7")
+    assert exchange.taken_off == 2
     assert lane.taken == 2
 
 
 def test_requests_beyond_the_rate_are_told_when_to_come_again():
     rate = RateLimit(2, clock=lambda: 0.0)  # one at once
     assert Exchange([chunk(1, more=False)], rate=rate).status == 200
-    exchange = Exchange([], rate=rate)
+    exchange = Exchange([chunk(1, more=False)], rate=rate)
     assert (exchange.status, exchange.headers[b"retry-after"]) == (429, b"30")
 
 

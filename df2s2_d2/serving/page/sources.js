@@ -81,8 +81,9 @@ export class Film {
   }
 
   async look(threshold, changed) {
-    this.#video.addEventListener("seeked", changed);
-    this.#video.addEventListener("loadeddata", changed);
+    for (const event of ["loadeddata", "seeked", "pause"]) {
+      this.#video.addEventListener(event, changed);
+    }
     for await (const record of searchVideo(this.file, threshold, FRAMES_PER_SECOND)) {
       if ("num_frames" in record) {
         if (record.problem) throw new Error(record.problem);
