@@ -35,6 +35,7 @@ PAGES = {
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
     },
+    FOLDER.parent / "docs/serve.md": {"serving.json": "Measured"},
 }
 
 
@@ -51,6 +52,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
+        "serving": _serving_table,
         "detectors": _detectors_table,
     }
     environment, settings = document["environment"], document["settings"]
@@ -260,6 +262,16 @@ def _first_steps_table(results: list[dict[str, Any]]) -> str:
         cells = [f"`{Path(row['config']).stem}`", row["what"], _number(row["seconds"])]
         rows.append([*cells, failure.replace("|", "\\|")[:200]])
     return _table(["config", "attempt", "s", "failure"], rows)
+
+
+def _serving_table(results: list[dict[str, Any]]) -> str:
+    header = ["", "images together", "clients", "images/s", "median ms", "95 % within ms"]
+    rows = []
+    for row in results:
+        rows.append([row["what"], row["batch_size"], row["clients"] or ""])
+        figures = ("images_per_second", "median_ms", "ms_of_95_percent")
+        rows[-1] += [_number(row[figure]) for figure in figures]
+    return _table(header, rows)
 
 
 def _complexity_table(results: list[dict[str, Any]]) -> str:

@@ -86,10 +86,10 @@ class Tab:
             mobile=width < 600,
         )
 
-    def screenshot(self, path: Path) -> None:
-        """Save what is seen of the page, all of its height."""
+    def screenshot(self) -> bytes:
+        """All of the page's height as a PNG."""
         shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
     def close(self) -> None:
         self._commands.close()
