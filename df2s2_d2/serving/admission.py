@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from df2s2_d2.serving.problems import RequestProblem
 from df2s2_d2.serving.rate_limit import RateLimit
 
-# A body may pause so long, and is to come at this rate on average: one that trickles in would
-# occupy a place for hours.
+# A body may pause so long, and is to come and to be taken at this rate on average: one that
+# trickles would occupy a place for hours.
 _PATIENCE_SECONDS = 20.0
 _LEAST_BYTES_PER_SECOND = 20_000
 # What a form has around a file.
@@ -46,7 +46,7 @@ class Admission:
         app: gets the requests that are admitted.
         lanes: path -> where its requests queue; bodies for other paths are not read.
         rate: of each client.
-        patience: seconds for which a body may pause.
+        patience: seconds for which a body may pause, and its answer.
     """
 
     def __init__(
@@ -75,9 +75,17 @@ class Admission:
                 await body.discard()
             answer = JSONResponse({"detail": problem.detail}, problem.status_code, problem.headers)
             return await answer(scope, receive, send)
+
+        async def send_in_time(message: Message) -> None:
+            allowed = self._patience + len(message.get("body", b"")) / _LEAST_BYTES_PER_SECOND
+            try:
+                await asyncio.wait_for(send(message), allowed)
+            except asyncio.TimeoutError:
+                raise ConnectionAbortedError("the client does not take its answer") from None
+
         lane.taken += 1
         try:
-            await self._app(scope, body.receive, send)
+            await self._app(scope, body.receive, send_in_time)
         finally:
             lane.taken -= 1
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,13 @@ class Tab:
         complaints: of the page's console: errors, and what its security policy has stopped.
     """
 
-    def __init__(self, commands: int, answers: int):
+    def __init__(self, commands: int, answers: int, kill: Callable[[], None]):
+        """
+        Args:
+            commands, answers: file descriptors of the pipes.
+            kill: ends the browser.
+        """
+        self._kill = kill
         self._commands = os.fdopen(commands, "wb", buffering=0)
         self._answers = os.fdopen(answers, "rb")
         self._numbers = itertools.count(1)
@@ -46,11 +52,16 @@ class Tab:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters, **self._session}
         self._commands.write(json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._read()
-            if answer.get("id") == number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
-                return answer["result"]
+        # What never comes true ends the test, not the patience of whoever runs it.
+        watch = threading.Timer(_SECONDS, self._kill)
+        watch.start()
+        try:
+            while (answer := self._read()).get("id") != number:
+                pass
+        finally:
+            watch.cancel()
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return answer["result"]
 
     def open(self, address: str) -> None:
         """Go to a page, and wait until its scripts have run."""
@@ -144,14 +155,10 @@ def open_tab(profile: Path) -> Iterator[Tab]:
     os.close(commands_in)
     os.close(answers_out)
     tab = None
-    # What never comes true ends the test, not the patience of whoever runs it.
-    watch = threading.Timer(_SECONDS, process.kill)
-    watch.start()
     try:
-        tab = Tab(commands, answers)
+        tab = Tab(commands, answers, process.kill)
         yield tab
     finally:
-        watch.cancel()
         if tab is not None:
             tab.close()
         with contextlib.suppress(ProcessLookupError):

@@ -126,6 +126,22 @@ def test_requests_beyond_the_rate_are_told_when_to_come_again():
     assert (exchange.status, exchange.headers[b"retry-after"]) == (429, b"30")
 
 
+def test_a_client_that_does_not_take_its_answer_keeps_no_place():
+    lane = Lane(MOST_BYTES, 2, 7)
+
+    async def answer(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def take_nothing(message) -> None:
+        await asyncio.Event().wait()
+
+    app = Admission(answer, lanes={"/images": lane}, rate=RateLimit(0), patience=0.01)
+    scope = {"type": "http", "method": "POST", "path": "/images", "headers": []}
+    with pytest.raises(ConnectionAbortedError, match="does not take its answer"):
+        asyncio.run(app(scope, None, take_nothing))
+    assert lane.taken == 0
+
+
 @pytest.mark.parametrize(
     ("site", "status"), [(b"cross-site", 403), (b"same-origin", 200), (b"none", 200)]
 )
