@@ -8,6 +8,7 @@ import pytest
 from df2s2_d2.serving.admission import Admission, Lane
 from df2s2_d2.serving.problems import RequestProblem
 from df2s2_d2.serving.rate_limit import RateLimit
+from tests.serving.services import SECONDS
 
 MOST_BYTES = 1000
 FORM_BYTES = 65_536
@@ -55,7 +56,7 @@ class Exchange:
         async def send(message: dict) -> None:
             sent.append(message)
 
-        asyncio.run(app(scope, receive, send))
+        asyncio.run(asyncio.wait_for(app(scope, receive, send), SECONDS))
         self.status = sent[0]["status"]
         self.headers = dict(sent[0].get("headers", ()))
         self.sentence = json.loads(sent[1]["body"] or "{}").get("detail")
@@ -138,7 +139,7 @@ def test_a_client_that_does_not_take_its_answer_keeps_no_place():
     app = Admission(answer, lanes={"/images": lane}, rate=RateLimit(0), patience=0.01)
     scope = {"type": "http", "method": "POST", "path": "/images", "headers": []}
     with pytest.raises(ConnectionAbortedError, match="does not take its answer"):
-        asyncio.run(app(scope, None, take_nothing))
+        asyncio.run(asyncio.wait_for(app(scope, None, take_nothing), SECONDS))
     assert lane.taken == 0
 
 
