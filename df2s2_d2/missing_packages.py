@@ -11,6 +11,7 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
     "safetensors": "detect",
     **dict.fromkeys(("onnx", "onnxruntime"), "export"),
+    "openvino": "openvino",
     "supervision": "supervision",
     "timm": "timm",
     "tensorboard": "train",

@@ -200,6 +200,24 @@ def load_trained(model: nn.Module, path: str) -> None:
     model.load_state_dict(weights)
 
 
+def check_finite(model: nn.Module, path: str) -> None:
+    """Check that all weights of a model are finite, where a face that is not found would not show.
+
+    Args:
+        model: the detector.
+        path: of its weights, for the message.
+
+    Raises:
+        ValueError: if one is not; names it.
+    """
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(
+                f"The weights in {path} are not finite ({name}): the training diverged; take an "
+                "earlier checkpoint"
+            )
+
+
 def build_trained(cfg: CfgNode) -> nn.Module:
     """The detector of a config, with the weights of its MODEL.WEIGHTS, ready to be used.
 

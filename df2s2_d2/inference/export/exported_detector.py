@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +11,9 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from df2s2_d2.inference.export.exportable_detector import (
-    INPUT,
-    OUTPUTS,
-    expected_warnings_ignored,
-)
+from df2s2_d2.inference.export.exportable_detector import expected_warnings_ignored
 from df2s2_d2.inference.export.torchscript import METADATA_FILE
+from df2s2_d2.inference.runtimes import engine_for, is_exported, open_engine
 from df2s2_d2.modeling.postprocessing import Detections
 
 
@@ -30,13 +27,13 @@ class ExportedDetector:
         metadata: see :func:`~df2s2_d2.inference.export.describe_detector`.
 
     Raises:
-        ImportError: if onnxruntime is missing for an ONNX file.
+        ImportError: if the engine for the file is missing: ONNX Runtime, or OpenVINO.
         ValueError: if it is another file; names it.
     """
 
     def __init__(self, path: str | Path):
         path = Path(path)
-        open_file = _open_onnx if path.suffix == ".onnx" else _open_torchscript
+        open_file = _open_by_engine if is_exported(str(path)) else _open_torchscript
         self._run, self.metadata = open_file(path)
 
     def __call__(self, images: Tensor) -> Detections:
@@ -44,25 +41,16 @@ class ExportedDetector:
         return Detections(*self._run(images))
 
 
-Opened = tuple[Callable[[Tensor], Sequence[Tensor]], dict[str, str]]
+Opened = tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, str]]
 
 
-def _open_onnx(path: Path) -> Opened:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            "running an ONNX file needs the package onnxruntime: pip install 'df2s2_d2[export]'"
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no base class of their own
-        raise ValueError(f"{path} is no ONNX file that can be run: {error}") from error
+def _open_by_engine(path: Path) -> Opened:
+    engine = open_engine(engine_for(str(path)), str(path))
 
     def run(images: Tensor) -> list[Tensor]:
-        return [torch.from_numpy(x) for x in session.run(OUTPUTS, {INPUT: images.numpy()})]
+        return [torch.from_numpy(x) for x in engine.run(images.numpy())]
 
-    return run, session.get_modelmeta().custom_metadata_map
+    return run, engine.metadata
 
 
 def _open_torchscript(path: Path) -> Opened:

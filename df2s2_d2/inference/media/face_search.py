@@ -110,6 +110,7 @@ def search_faces(
         batch_size=detector_options.batch_size,
         precision=detector_options.precision,
         image_format="RGB",
+        runtime=detector_options.runtime,
     )
     started = time.monotonic()
     if not long_run.resume:

@@ -13,6 +13,7 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.run_record import digest, file_digest
 from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.runtimes.choice import choose_runtime
 from df2s2_d2.models import local_file
 
 # Keys of the config that say where, not what.
@@ -41,6 +42,7 @@ def run_settings(
         "weights": file_digest(weights),
         "config": digest(_without_places(cfg).dump()),
         "--precision": detector.precision,
+        "--runtime": choose_runtime(detector.runtime, cfg, detector.precision),
         "--save": list(dict.fromkeys(results.formats)),
         "--write-threshold": results.score_threshold,
         "--coco-ground-truth": file_digest(ground_truth) if ground_truth else None,
