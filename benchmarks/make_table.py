@@ -19,6 +19,7 @@ RESULTS = FOLDER / "results"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 # What a page shows between those marks, in this order: a file of results/ and its heading.
 PAGES = {
+    FOLDER.parent / "docs/runtimes.md": {"runtimes.json": "Measured"},
     FOLDER / "README.md": {
         "first_steps_gpu.json": "First steps on a GPU",
         "inference_gpu.json": "Inference on a GPU",
@@ -52,6 +53,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
         "detectors": _detectors_table,
+        "runtimes": _runtimes_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -234,6 +236,36 @@ def _detectors_table(results: dict[str, Any]) -> str:
                 ["image", "threads", "network", "engine", "median ms"]
                 + [f"x {base}" for base in bases]
                 + ["noise"],
+                speed,
+            ),
+        )
+    )
+
+
+def _runtimes_table(results: dict[str, Any]) -> str:
+    accuracy = []
+    for row in results["accuracy"]:
+        aps = (row[f"AP_{setting}"] for setting in ("easy", "medium", "hard"))
+        size = row["bytes"] and row["bytes"] / 1e6
+        accuracy.append([row["runtime"], row["precision"], _number(size)])
+        accuracy[-1] += [" / ".join(f"{ap:.4f}" for ap in aps), row["faces"]]
+        accuracy[-1] += [row["faces_in_one_only"], f"{row['largest_score_difference']:.1e}"]
+    speed = []
+    for row in results["speed"]:
+        speed.append([row["detector"], " x ".join(map(str, row["size"])), row["threads"]])
+        speed[-1] += [row["runtime"], row["precision"], _number(row["median_ms"])]
+        speed[-1] += [f"{row['times_faster']:.2f}", _number(row["new_size_ms"])]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    header = ["runtime", "precision", "MB", "Easy / Medium / Hard AP", "faces", "in one only"]
+    header += ["largest difference of a score"]
+    return "\n\n".join(
+        (
+            f"{versions}; {results['accuracy'][0]['images']} photographs; load of the machine "
+            f"before the timing: {results['load_before_timing']:.1f}",
+            _table(header, accuracy),
+            _table(
+                ["detector", "image", "threads", "runtime", "precision", "median ms"]
+                + ["x PyTorch fp32's speed", "ms in a new size"],
                 speed,
             ),
         )

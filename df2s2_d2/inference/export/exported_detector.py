@@ -82,15 +82,18 @@ class Difference(NamedTuple):
     max_score_difference: float
 
 
-def difference(a: Detections, b: Detections) -> Difference:
+def difference(a: Detections, b: Detections, min_score: float = 0.0) -> Difference:
     """Compare what two detectors found in one batch of images.
 
     Args:
         a, b: in pixels of the same images.
+        min_score: detections count that score as much in one of them; their partners may score
+            less.
     """
-    num_detections = len(a.scores) + len(b.scores)
+    counted = [found.scores >= min_score for found in (a, b)]
+    num_counted = sum(int(mask.sum()) for mask in counted)
     if not (len(a.scores) and len(b.scores)):
-        return Difference(0, num_detections, 1.0, 0.0)
+        return Difference(0, num_counted, 1.0, 0.0)
     ious = box_iou(a.boxes.double(), b.boxes.double())
     ious = ious * (a.image_index[:, None] == b.image_index)
     score_differences = (a.scores[:, None] - b.scores).abs()
@@ -99,10 +102,12 @@ def difference(a: Detections, b: Detections) -> Difference:
     in_b = fit.argmax(dim=1)
     in_a = (fit.argmax(dim=0)[in_b] == torch.arange(len(fit))).nonzero()[:, 0]
     in_a = in_a[ious[in_a, in_b[in_a]] > 0.5]
+    in_a = in_a[counted[0][in_a] | counted[1][in_b[in_a]]]
     pairs = in_a, in_b[in_a]
+    num_paired = int(counted[0][pairs[0]].sum() + counted[1][pairs[1]].sum())
     return Difference(
         pairs=len(in_a),
-        unmatched=num_detections - 2 * len(in_a),
+        unmatched=num_counted - num_paired,
         min_iou=min(ious[pairs].tolist(), default=1.0),
         max_score_difference=max(score_differences[pairs].tolist(), default=0.0),
     )
