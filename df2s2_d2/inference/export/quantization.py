@@ -27,7 +27,7 @@ _QUANTIZED = ["Conv", "Clip", "Relu"]
 # Of the heads, by their names in the detector.
 _PREDICTORS = ("face_logits", "box_deltas")
 # Photographs that calibrate, of more evenly spread ones: the ranges have settled by then.
-MOST_PHOTOGRAPHS = 40
+MOST_PHOTOGRAPHS = 20
 
 
 def quantize_onnx(path: Path, images: Iterable[np.ndarray]) -> None:

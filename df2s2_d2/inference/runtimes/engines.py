@@ -21,6 +21,9 @@ ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 
 # Precision -> OpenVINO's name of it. By itself it would choose by the processor.
 _OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+# It makes kernels for each size of an image, and keeps those of the last few dozen sizes: by itself
+# it would keep ten times as many, and memory grow with the sizes of the photographs of a folder.
+_OPENVINO_KERNELS = 500
 
 
 class Engine(NamedTuple):
@@ -114,6 +117,7 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[precision],
+        "CPU_RUNTIME_CACHE_CAPACITY": _OPENVINO_KERNELS,
     }
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
