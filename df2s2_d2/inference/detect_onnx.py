@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 
 def open_onnx(
-    file: str | bytes, threads: int | None = None
+    file: str | bytes, threads: int | None = None, is_optimized: bool = True
 ) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
     """Open an ONNX file.
 
     Args:
         file: its path, or its content.
         threads: that a call may take; None leaves that to ONNX Runtime.
+        is_optimized: False opens it sooner, to run slower.
 
     Returns:
         What maps images (N, 3, H, W) uint8 to boxes (D, 4), scores (D,) and image_index (D,), which
@@ -45,6 +46,8 @@ def open_onnx(
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
+    if not is_optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     # Else its threads wait busily after a call, on the cores of whatever comes next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:

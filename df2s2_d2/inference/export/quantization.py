@@ -58,14 +58,21 @@ def quantize_onnx(path: Path, images: Iterable[np.ndarray]) -> None:
             weight_type=QuantType.QInt8,
         )
         model = onnx.load(file)
-    # It also declares operators that are not there.
-    used = {node.domain for node in model.graph.node}
-    for opset in [opset for opset in model.opset_import if opset.domain not in used]:
-        model.opset_import.remove(opset)
+    _drop_leftovers(model)
     del model.metadata_props[:]
     model.metadata_props.extend(original.metadata_props)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def _drop_leftovers(model: onnx.ModelProto) -> None:
+    """Remove limits of operators that quantisation replaced, and sets of operators not in use."""
+    domains = {node.domain for node in model.graph.node}
+    for opset in [opset for opset in model.opset_import if opset.domain not in domains]:
+        model.opset_import.remove(opset)
+    read = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in read]:
+        model.graph.initializer.remove(tensor)
 
 
 def calibration_images(paths: Sequence[str], cfg: CfgNode) -> Iterator[np.ndarray]:
@@ -123,10 +130,14 @@ class _Reader:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice that onnxruntime logs by functions of the root logger."""
+    """Without the advice that onnxruntime logs, in Python by functions of the root logger."""
+    import onnxruntime
+
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(3)  # errors
     try:
         yield
     finally:
+        onnxruntime.set_default_logger_severity(2)
         logging.disable(previous)

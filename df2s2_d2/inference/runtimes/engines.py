@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,8 +54,17 @@ def engine_for(path: str) -> str:
 
 
 def exported_metadata(path: str) -> Mapping[str, str]:
-    """What an exported file says of itself; raises what :func:`open_engine` does."""
-    return open_engine(engine_for(path), path).metadata
+    """What an exported file says of itself, read without making it ready to run.
+
+    Raises:
+        FileNotFoundError, ModuleNotFoundError, ValueError: as :func:`open_engine`.
+    """
+    _check_file(path)
+    by_onnx = engine_for(path) == "onnx" and find_spec("onnxruntime") is not None
+    try:
+        return open_onnx(path, is_optimized=False)[1] if by_onnx else _read_openvino(path)[1]
+    except ModuleNotFoundError as error:
+        raise with_remedy(error) from error
 
 
 def open_engine(
@@ -103,9 +114,7 @@ def _open_onnx_runtime(file: str | bytes, threads: int | None, precision: str) -
 
 
 def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> Engine:
-    import openvino
-
-    core = openvino.Core()
+    model, metadata, core = _read_openvino(file)
     if precision == "auto":
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         precision = "bf16" if has_bf16 else "fp32"
@@ -121,15 +130,9 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
     }
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
-    try:
-        model = core.read_model(file)
+    with _telling_of(file):
         compiled = core.compile_model(model, "CPU", settings)
         outputs = [compiled.output(name) for name in OUTPUTS]
-    except RuntimeError as error:
-        place = file if isinstance(file, str) else "The exported detector"
-        raise ValueError(
-            f"{place} is no file of `df2s2 export` that OpenVINO runs: {_reason(error)}"
-        ) from error
     local = threading.local()  # A request serves one thread at a time.
 
     def run(images: np.ndarray) -> list[np.ndarray]:
@@ -138,15 +141,34 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
         found = local.request.infer({INPUT: images})
         return [found[output] for output in outputs]
 
-    return Engine(run, _openvino_metadata(model), precision)
+    return Engine(run, metadata, precision)
 
 
-def _openvino_metadata(model: Any) -> dict[str, str]:
-    """The metadata of the ONNX file that a model is or was made of."""
+def _read_openvino(file: str | bytes) -> tuple[Any, dict[str, str], Any]:
+    """A model of OpenVINO, its metadata, which are those of the ONNX file that it is or was made
+    of, and what compiles it.
+    """
+    import openvino
+
+    core = openvino.Core()
+    with _telling_of(file):
+        model = core.read_model(file)
     if not model.has_rt_info("framework"):
-        return {}
+        return model, {}, core
     metadata = model.get_rt_info("framework").astype(dict)
-    return {key: value.astype(str) for key, value in metadata.items()}
+    return model, {key: value.astype(str) for key, value in metadata.items()}, core
+
+
+@contextmanager
+def _telling_of(file: str | bytes) -> Iterator[None]:
+    """Errors of OpenVINO in a sentence that names the file."""
+    try:
+        yield
+    except RuntimeError as error:
+        place = file if isinstance(file, str) else "The exported detector"
+        raise ValueError(
+            f"{place} is no file of `df2s2 export` that OpenVINO runs: {_reason(error)}"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -26,7 +26,7 @@ from df2s2_d2.modeling.postprocessing import Detections
 from tests.tiny_detectors import tiny_config
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "docs/photographs"
-SMALL = ["TEST.AUG.ENABLED", False, "INPUT.MIN_SIZE_TEST", 256]
+SMALL = ["TEST.AUG.ENABLED", False, "INPUT.MIN_SIZE_TEST", 224]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,8 @@ def test_a_quantised_file_is_small_standard_and_says_the_same_of_itself(files):
     assert files["integers"].stat().st_size < 0.4 * files["exact"].stat().st_size
     assert {opset.domain for opset in integers.opset_import} == {""}
     assert list(integers.metadata_props) == list(exact.metadata_props)
+    read = {name for node in integers.graph.node for name in node.input}
+    assert all(tensor.name in read for tensor in integers.graph.initializer)
     producers = {name: node.op_type for node in integers.graph.node for name in node.output}
     convolutions = [node for node in integers.graph.node if node.op_type == "Conv"]
     kinds = Counter(producers.get(node.input[1]) for node in convolutions)

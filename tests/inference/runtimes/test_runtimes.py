@@ -30,7 +30,7 @@ SHIPPED = ROOT / "df2s2_d2/models/faces-small.onnx"
 CONFIG = ["DF2S2/small/demo_R18.yaml", "TEST.AUG.ENABLED", True, "TEST.AUG.TILE_OVERLAP", 32]
 CONFIG += ["MODEL.RESNETS.RES2_OUT_CHANNELS", 64, "MODEL.SHOT.HEAD.CONV_DIM", 64]
 CONFIG += ["TEST.AUG.MERGE", "nms"]
-CONFIG += ["TEST.AUG.SCALES", [{"FACTOR": 1.0}, {"SHORT_SIDE": 150, "FLIP": True}]]
+CONFIG += ["TEST.AUG.SCALES", [{"FACTOR": 1.0}, {"SHORT_SIDE": 80, "FLIP": True}]]
 CONFIG += ["TEST.AUG.MAX_PIXELS", 290 * 290]
 SCORE = "MODEL.FACE_DETECTOR.SCORE_THRESH_TEST"
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory) -> Path:
     torch.save(content, folder / "faces.pth")
     export_detector(detector, cfg, folder / "faces.onnx", "tiny")
     save_for_openvino(folder / "faces.onnx", folder / "faces.xml")
-    for number, size in enumerate([(120, 200), (160, 130), (120, 200), (200, 700)]):
+    for number, size in enumerate([(64, 96), (96, 64), (64, 96), (160, 576)]):
         (image,) = random_images(1, size, seed=number)
         Image.fromarray(np.asarray(image.permute(1, 2, 0))).save(folder / f"{number}.png")
     return folder
@@ -67,7 +67,7 @@ def as_detections(found: list[Instances]) -> Detections:
 def assert_same(found: list[Instances], expected: list[Instances]) -> None:
     assert [x.image_size for x in found] == [x.image_size for x in expected]
     result = difference(as_detections(found), as_detections(expected))
-    assert result.pairs > 100 and result.unmatched <= 2  # ties of NMS
+    assert result.pairs > 50 and result.unmatched <= 2  # ties of NMS
     assert result.min_iou > 0.999 and result.max_score_difference < 1e-3
     for one in found:
         assert (one.scores.diff() <= 0).all() and (one.pred_classes == 0).all()
@@ -78,11 +78,11 @@ def test_a_checkpoint_finds_the_same_by_every_engine(runtime, folder, images):
     """In sizes and their mirror images, in tiles, with boxes of whole pixels, and with overrides
     that a file could not follow.
     """
-    overrides = ["MODEL.FACE_DETECTOR.ROUND_OUTWARD", True, "TEST.DETECTIONS_PER_IMAGE", 90]
+    overrides = ["MODEL.FACE_DETECTOR.ROUND_OUTWARD", True, "TEST.DETECTIONS_PER_IMAGE", 60]
     predictor = Predictor(folder / "faces.pth", overrides=overrides, runtime=runtime)
     assert predictor.runtime == runtime
     found = predictor(images)
-    assert max(map(len, found)) == 90
+    assert max(map(len, found)) == 60
     assert_same(
         found, Predictor(folder / "faces.pth", overrides=overrides, runtime="torch")(images)
     )
@@ -115,21 +115,21 @@ def test_openvino_runs_files_of_onnx_and_a_file_carries_its_config(folder, image
 
 @pytest.mark.parametrize("runtime", ENGINES)
 def test_overrides_of_a_file_are_followed_or_refused(runtime, folder, images):
-    file = folder / "faces.onnx"
+    file, images = folder / "faces.onnx", images[:1]
     with pytest.raises(ValueError, match=r"faces\.onnx cannot do .*DETECTIONS_PER_IMAGE 750 -> 9"):
         Predictor(file, overrides=["TEST.DETECTIONS_PER_IMAGE", 9], runtime=runtime)
     lowest = config_of(str(file)).MODEL.FACE_DETECTOR.SCORE_THRESH_TEST
     with pytest.raises(ValueError, match=f"{SCORE} .* -> {lowest / 2}: export the detector with"):
         Predictor(file, overrides=[SCORE, lowest / 2], runtime=runtime)
     # Higher ones are left out of what the file gives.
-    (every,) = Predictor(file, runtime=runtime).find(images[:1])
+    (every,) = Predictor(file, runtime=runtime).find(images)
     middle = float(every.scores[len(every) // 2])
-    (some,) = Predictor(file, overrides=[SCORE, middle], runtime=runtime).find(images[:1])
+    (some,) = Predictor(file, overrides=[SCORE, middle], runtime=runtime).find(images)
     assert 0 < len(some) == (every.scores > middle).sum() < len(every)
 
 
 def test_an_engine_serves_several_threads_at_once(folder):
-    batch = np.stack([np.asarray(x) for x in random_images(2, (160, 130))])
+    batch = np.stack([np.asarray(x) for x in random_images(2, (96, 64))])
     for runtime in ENGINES:
         engine = open_engine(runtime, str(folder / "faces.onnx"), threads=1)
         alone = [engine.run(batch[i : i + 1]) for i in range(2)]
@@ -176,7 +176,7 @@ def test_auto_is_onnx_runtime_where_it_finds_the_same(monkeypatch, folder):
 
 def test_the_shipped_model_finds_the_same_faces_by_all_of_them():
     photograph = ROOT / "docs/photographs/astronaut.jpg"
-    overrides = ["TEST.AUG.SCALES", [{"SHORT_SIDE": 320}, {"SHORT_SIDE": 416}]]
+    overrides = ["TEST.AUG.SCALES", [{"SHORT_SIDE": 192}, {"SHORT_SIDE": 256}]]
     found = {
         runtime: Predictor("faces-small", overrides=overrides, runtime=runtime).find(photograph)
         for runtime in ("auto", "torch", "openvino")
