@@ -139,7 +139,9 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
         found = local.request.infer({INPUT: images})
-        return [found[output] for output in outputs]
+        boxes, scores, image_index = (found[output] for output in outputs)
+        # Where nothing is found, its arrays forget their other dimensions.
+        return [boxes.reshape(-1, 4), scores.reshape(-1), image_index.reshape(-1)]
 
     return Engine(run, metadata, precision)
 
