@@ -26,6 +26,9 @@ _OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 # It makes kernels for each size of an image, and keeps those of the last few dozen sizes: by itself
 # it would keep ten times as many, and memory grow with the sizes of the photographs of a folder.
 _OPENVINO_KERNELS = 500
+# Where an image is so small that the coarsest maps are empty, OpenVINO gives, without an error, what
+# it gave for an image before, and goes on to do so. The coarsest maps have a cell for 128 pixels.
+_OPENVINO_LEAST_SIDE = 128
 
 
 class Engine(NamedTuple):
@@ -136,6 +139,12 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
     local = threading.local()  # A request serves one thread at a time.
 
     def run(images: np.ndarray) -> list[np.ndarray]:
+        height, width = images.shape[2:]
+        if min(height, width) < _OPENVINO_LEAST_SIDE:
+            raise ValueError(
+                f"OpenVINO computes images from {_OPENVINO_LEAST_SIDE} x {_OPENVINO_LEAST_SIDE} "
+                f"pixels, found {width} x {height}: enlarge them, or choose the runtime 'onnx'"
+            )
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
         found = local.request.infer({INPUT: images})

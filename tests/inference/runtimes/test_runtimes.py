@@ -30,7 +30,7 @@ SHIPPED = ROOT / "df2s2_d2/models/faces-small.onnx"
 CONFIG = ["DF2S2/small/demo_R18.yaml", "TEST.AUG.ENABLED", True, "TEST.AUG.TILE_OVERLAP", 32]
 CONFIG += ["MODEL.RESNETS.RES2_OUT_CHANNELS", 64, "MODEL.SHOT.HEAD.CONV_DIM", 64]
 CONFIG += ["TEST.AUG.MERGE", "nms"]
-CONFIG += ["TEST.AUG.SCALES", [{"FACTOR": 1.0}, {"SHORT_SIDE": 80, "FLIP": True}]]
+CONFIG += ["TEST.AUG.SCALES", [{"FACTOR": 1.0}, {"SHORT_SIDE": 150, "FLIP": True}]]
 CONFIG += ["TEST.AUG.MAX_PIXELS", 290 * 290]
 SCORE = "MODEL.FACE_DETECTOR.SCORE_THRESH_TEST"
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory) -> Path:
     torch.save(content, folder / "faces.pth")
     export_detector(detector, cfg, folder / "faces.onnx", "tiny")
     save_for_openvino(folder / "faces.onnx", folder / "faces.xml")
-    for number, size in enumerate([(64, 96), (96, 64), (64, 96), (160, 576)]):
+    for number, size in enumerate([(128, 160), (160, 130), (128, 160), (160, 576)]):
         (image,) = random_images(1, size, seed=number)
         Image.fromarray(np.asarray(image.permute(1, 2, 0))).save(folder / f"{number}.png")
     return folder
@@ -129,7 +129,7 @@ def test_overrides_of_a_file_are_followed_or_refused(runtime, folder, images):
 
 
 def test_an_engine_serves_several_threads_at_once(folder):
-    batch = np.stack([np.asarray(x) for x in random_images(2, (96, 64))])
+    batch = np.stack([np.asarray(x) for x in random_images(2, (160, 130))])
     for runtime in ENGINES:
         engine = open_engine(runtime, str(folder / "faces.onnx"), threads=1)
         alone = [engine.run(batch[i : i + 1]) for i in range(2)]
@@ -186,6 +186,19 @@ def test_the_shipped_model_finds_the_same_faces_by_all_of_them():
         (other,) = faces[faces.scores > 0.3]
         assert other.score == pytest.approx(face.score, abs=0.005)
         np.testing.assert_allclose(other.xyxy, face.xyxy, atol=0.5)
+
+
+def test_images_too_small_for_openvino_are_refused(folder):
+    """It would give what it gave for an image before."""
+    file = str(folder / "faces.onnx")
+    by_onnx, by_openvino = (open_engine(runtime, file, threads=1) for runtime in ENGINES)
+    small = np.zeros((1, 3, 127, 160), np.uint8)
+    with pytest.raises(ValueError, match="from 128 x 128 pixels, found 160 x 127: .*'onnx'"):
+        by_openvino.run(small)
+    assert len(by_onnx.run(small)) == 3
+    images = np.stack([np.asarray(x) for x in random_images(1, (128, 128))])
+    for found, expected in zip(by_openvino.run(images), by_onnx.run(images), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-2)
 
 
 def test_bfloat16_is_openvino_s_and_near():
