@@ -26,8 +26,8 @@ _OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 # It makes kernels for each size of an image, and keeps those of the last few dozen sizes: by itself
 # it would keep ten times as many, and memory grow with the sizes of the photographs of a folder.
 _OPENVINO_KERNELS = 500
-# Where an image is so small that the coarsest maps are empty, OpenVINO gives, without an error, what
-# it gave for an image before, and goes on to do so. The coarsest maps have a cell for 128 pixels.
+# Where an image is so small that the coarsest maps are empty, OpenVINO gives, without an error,
+# what it gave for an image before, and goes on to do so. These maps have a cell for 128 pixels.
 _OPENVINO_LEAST_SIDE = 128
 
 
