@@ -11,9 +11,12 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
     "safetensors": "detect",
     **dict.fromkeys(("onnx", "onnxruntime"), "export"),
+    "mlflow": "mlflow",
+    "optuna": "sweep",
     "supervision": "supervision",
     "timm": "timm",
     "tensorboard": "train",
+    "wandb": "wandb",
 }
 
 
