@@ -5,6 +5,10 @@ PYTHON ?= python3
 # The pair this project is tested with. They have to match each other exactly: a torch of another
 # version or build does not load torchvision's compiled operators.
 TORCH ?= torch==2.14.1 torchvision==0.29.1
+# Where it comes from, as pip's --index-url; empty = where all packages do.
+TORCH_INDEX ?=
+# What is installed of this project, and how, as pip takes it.
+PACKAGE ?= --editable '.[dev]'
 CONFIG ?= configs/DF2S2/small/demo_R18.yaml
 OUTPUT ?= output/demo
 PYTEST_ARGS ?=
@@ -18,7 +22,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Named after the contents of everything that decides what is installed, so that a change of any
 # of it, and nothing else, installs again.
 INSTALLERS := pyproject.toml setup.py $(wildcard df2s2_d2/installation/*.py)
-STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
+CHOICES := $(TORCH) $(TORCH_INDEX) $(PACKAGE)
+STAMP := $(VENV)/installed-$(shell (echo "$(CHOICES)"; cat $(INSTALLERS)) | cksum | cut -d ' ' -f 1)
 
 # The site needs no PyTorch: its environment is small, and made in a minute.
 DOCS_VENV := .venv-docs
@@ -69,11 +74,11 @@ $(STAMP): | $(BIN)/python
 	@echo "Updating pip…"
 	@$(PIP) install --upgrade pip
 	@echo "Installing PyTorch (about 2 minutes, 6 GB)…"
-	@$(PIP) install $(TORCH) || { \
+	@$(PIP) install $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) || { \
 		echo "pip could not install $(TORCH) (its message is above). Another matching pair:" \
 			"make TORCH='torch==… torchvision==…'" >&2; exit 1; }
 	@echo "Installing df2s2_d2 and what it requires…"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install $(PACKAGE)
 	@echo "Installing detectron2…"
 	@$(BIN)/python tools/install_detectron2.py
 	@touch $@
