@@ -63,5 +63,5 @@ def check_wandb() -> None:
     if mode == "online" and not wandb.login(prompt=False, verify=False):
         raise ValueError(
             "TRACKERS has wandb, but there is no API key of Weights & Biases: run `wandb login`, "
-            "or set WANDB_MODE=offline to send the run later, by `wandb sync`"
+            "or set WANDB_MODE=offline and send the run later"
         )
