@@ -35,6 +35,9 @@ PAGES = {
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
     },
+    FOLDER.parent / "docs/cluster.md": {
+        "scaling_cpu.json": "Two processes on a CPU",
+    },
 }
 
 
@@ -51,6 +54,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
+        "scaling": _scaling_table,
         "detectors": _detectors_table,
     }
     environment, settings = document["environment"], document["settings"]
@@ -160,6 +164,20 @@ def _evaluation_table(results: dict[str, Any]) -> str:
             "read the archive."
         )
     return table
+
+
+def _scaling_table(results: dict[str, Any]) -> str:
+    header = ["config", "image", "images a process", "gradients MB", "processes", "how"]
+    header += ["step ms", "images/s", "x one alone", "processor ms an image", "noise"]
+    rows = []
+    for row in results["rows"]:
+        size = results["size"]
+        rows.append([Path(results["config"]).stem, f"{size} x {size}", results["batch_size"]])
+        rows[-1] += [_number(results["gradient_mb"]), row["processes"], row["kind"]]
+        rows[-1] += [_number(row["median_ms"]), _number(row["images_per_second"])]
+        rows[-1] += [f"{row['speedup']:.2f}", _number(row["processor_ms_per_image"])]
+        rows[-1] += [f"{results['noise']:.1%}"]
+    return _table(header, rows)
 
 
 def _soak_table(results: dict[str, Any]) -> str:
