@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from detectron2.engine import HookBase
 
 from df2s2_d2.training.lazy_settings import plain_values, run_settings
 from df2s2_d2.training.trackers import check_trackers
@@ -47,9 +49,17 @@ def fresh_wandb() -> Iterator[None]:
     wandb.teardown()
 
 
+class Picture(HookBase):
+    """Shows a picture in the second step, as the evaluators do."""
+
+    def after_step(self):
+        if self.trainer.iter == 1:
+            self.trainer.storage.put_image("drawn/curves", np.zeros((3, 8, 8), np.uint8))
+
+
 def stop_and_resume(cfg) -> None:
     """A run that breaks off in its fourth step and goes on with its third."""
-    run(cfg, ScriptedTrainer, stop_at=3, script=[0.25])
+    run(cfg, ScriptedTrainer, stop_at=3, script=[0.25], hooks=[Picture()])
     run(cfg, ScriptedTrainer, resume=True, script=[0.5, 0.75])
 
 
@@ -87,7 +97,8 @@ def test_mlflow_keeps_one_run_over_a_resume(tracked_config, tmp_path, monkeypatc
     assert {m.step for m in client.get_metric_history(kept.info.run_id, "total_loss")} == {
         *range(6)
     }
-    assert client.list_artifacts(kept.info.run_id)[0].path == "settings.json"
+    artifacts = {artifact.path for artifact in client.list_artifacts(kept.info.run_id)}
+    assert artifacts == {"images", "settings.json"}
 
     # What starts anew is another run.
     cfg = tracked_config("mlflow", SOLVER__MAX_ITER=1)
@@ -106,8 +117,11 @@ def test_wandb_keeps_one_run_over_a_resume(
     files = sorted((tmp_path / "output/wandb").glob("offline-run-*/run-*.wandb"))
     (run_id,) = {path.stem.removeprefix("run-") for path in files}
     assert run_id == (tmp_path / "output/wandb_run_id.txt").read_text().strip()
+    rows = [row for path in files for row in wandb_files.history(path)]
+    (picture,) = (row for row in rows if "drawn/curves._type" in row)
+    assert (picture["drawn/curves._type"], picture["iteration"]) == ("image-file", 1)
     kept = {}
-    for row in (row for path in files for row in wandb_files.history(path)):
+    for row in rows:
         for name, value in row.items():
             kept.setdefault(name, set()).add((row["iteration"], value))
     expected = figures_by_name(tmp_path / "output")
