@@ -55,6 +55,9 @@ class FaceDetector:
 
         Returns:
             Boxes (D, 4), XYXY in pixels of the image, and scores (D,), descending.
+
+        Raises:
+            ValueError: if the network computes what is not finite.
         """
         import numpy as np
         from PIL import Image
@@ -69,6 +72,8 @@ class FaceDetector:
         boxes, scores, image_index = self.session.run(
             ["boxes", "scores", "image_index"], {"images": images}
         )
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("a box or a score is not finite: the model is broken")
         scale = np.divide(image.size, resized.size, dtype=np.float32)
         return boxes * np.tile(scale, 2), scores
 

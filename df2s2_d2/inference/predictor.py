@@ -110,7 +110,7 @@ class Predictor(FaceFinder[Instances]):
         check_image_format("INPUT.FORMAT", self.cfg.INPUT.FORMAT)
         detector = build_model(self.cfg).eval()
         load_trained(detector, self.cfg.MODEL.WEIGHTS)
-        self.model = _for_inference(detector, precision, self.cfg.MODEL.WEIGHTS)
+        self.model = _for_inference(detector, precision)
         self.divisor = max(1, detector.backbone.size_divisibility)
         self.choice = ScaleChoice.from_config(self.cfg, tile_above, self.divisor)
 
@@ -192,11 +192,11 @@ def _config(model: str | os.PathLike | CfgNode, overrides: list | tuple) -> CfgN
     return without_training_parts(cfg)
 
 
-def _for_inference(detector: nn.Module, precision: str, weights: str) -> nn.Module:
+def _for_inference(detector: nn.Module, precision: str) -> nn.Module:
     """A FaceDetector on the fast path, others as they are.
 
     Raises:
-        ValueError: if the precision is none for this detector, or its weights are not finite.
+        ValueError: if the precision is none for this detector.
     """
     if isinstance(detector, FaceDetector):
         return optimize(detector, precision)
@@ -206,11 +206,4 @@ def _for_inference(detector: nn.Module, precision: str, weights: str) -> nn.Modu
             f"precision: a {kind} runs in fp32, and only a FaceDetector in others too; found "
             f"{precision!r}"
         )
-    # A FaceDetector refuses to give what is not finite; others would find nothing.
-    for name, parameter in detector.named_parameters():
-        if not parameter.isfinite().all():
-            raise ValueError(
-                f"The weights in {weights} are not finite ({name}): the training diverged; take an "
-                "earlier checkpoint"
-            )
     return detector.requires_grad_(False)
