@@ -24,13 +24,16 @@ STAMP := $(VENV)/installed-$(shell (echo '$(TORCH)'; cat $(INSTALLERS)) | cksum 
 DOCS_VENV := .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/installed-$(shell cksum < pyproject.toml | cut -d ' ' -f 1)
 
+AUDIT_VENV := .venv-audit
+AUDIT_STAMP := $(AUDIT_VENV)/installed
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test fuzz mutants lint docs clean
+.PHONY: help venv demo test fuzz mutants coverage matrix audit lint docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  CONFIG=$(CONFIG)  OUTPUT=$(OUTPUT)"
 	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
@@ -53,6 +56,17 @@ fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one 
 mutants: $(STAMP) ## Change the central code a line at a time: do the tests notice? (CHANGES=60)
 	@$(BIN)/python tools/mutation_test.py --changes $(CHANGES)
 
+coverage: $(STAMP) ## Run the tests, and tell which lines of the package none of them runs
+	@$(PIP) install --editable '.[coverage]'
+	@$(BIN)/python -m pytest tests -n logical --maxprocesses 4 --cov --cov-report=term:skip-covered \
+		$(PYTEST_ARGS)
+
+matrix: ## Run the tests with every Python and torch that is supported and found here (hours)
+	@$(PYTHON) tools/environment_matrix.py $(if $(PYTEST_ARGS),-- $(PYTEST_ARGS))
+
+audit: $(STAMP) $(AUDIT_STAMP) ## Look for advisories about what is required, and at its licences
+	@$(BIN)/python tools/audit.py --pip-audit $(AUDIT_VENV)/bin/pip-audit
+
 lint: $(STAMP) ## Check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -61,7 +75,7 @@ docs: $(DOCS_STAMP) ## Build the documentation site, site/index.html, in an envi
 	@$(DOCS_VENV)/bin/python tools/build_site.py
 
 clean: ## Remove environments, caches and build files; output/ and datasets/ stay
-	rm -rf $(VENV) $(DOCS_VENV) .pytest_cache .ruff_cache build dist site .cache *.egg-info
+	rm -rf $(VENV) $(DOCS_VENV) $(AUDIT_VENV) .venv-matrix .coverage* .pytest_cache .ruff_cache build dist site .cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): | $(BIN)/python
@@ -83,6 +97,10 @@ $(DOCS_STAMP): | $(DOCS_VENV)/bin/python
 	@echo "Installing what builds the site…"
 	@$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq install \
 		--editable '.[docs]'
+	@touch $@
+
+$(AUDIT_STAMP): | $(AUDIT_VENV)/bin/python
+	@$(AUDIT_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq install pip-audit
 	@touch $@
 
 %/bin/python:
