@@ -34,6 +34,9 @@ PAGES = {
         "evaluation.json": "Evaluation on a CPU",
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
+        "long_search.json": "A long search",
+        "precisions.json": "Half precision beside single precision on a CPU",
+        "precisions_gpu.json": "Half precision beside single precision on a GPU",
     },
 }
 
@@ -51,6 +54,8 @@ def to_markdown(document: dict[str, Any]) -> str:
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
+        "long_search": _long_search_table,
+        "precisions": _precisions_table,
         "detectors": _detectors_table,
     }
     environment, settings = document["environment"], document["settings"]
@@ -179,6 +184,39 @@ def _soak_table(results: dict[str, Any]) -> str:
         rows.append([name, *(f"{run['figures'][name]:.6f}" for run in (alone, disturbed))])
     text = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in differences.items())
     return f"Disturbed by {faults}; {text}\n\n{_table(header, rows)}"
+
+
+def _long_search_table(results: dict[str, Any]) -> str:
+    header = ["", "processor minutes", "images or files", *(f"MB, tenth {i}" for i in range(1, 11))]
+    header += ["peak MB", "result"]
+    predictor, detect = results["predictor"], results["detect"]
+    counts = {"Predictor": predictor["images"], "df2s2 detect": detect["files"]}
+    ends = [f"{predictor['boxes']} boxes in {predictor['sizes']} sizes"]
+    ends += [
+        f"{detect['images_with_results']} images, {detect['broken']} files broken, exit code "
+        f"{detect['exit_code']}"
+    ]
+    rows = []
+    for part, end, (name, count) in zip((predictor, detect), ends, counts.items(), strict=True):
+        rows.append([name, _number(part["processor_minutes"]), count])
+        rows[-1] += [f"{x:.0f}" for x in (*part["memory_mb"], part["peak_mb"])] + [end]
+    return _table(header, rows)
+
+
+def _precisions_table(results: list[dict[str, Any]]) -> str:
+    names = list(results[0]["ap"])
+    rows = [
+        [
+            row["precision"],
+            row["images"],
+            row["detections"],
+            *(f"{row['ap'][name]:.4f}" for name in names),
+            *(f"{row['difference'][name]:+.4f}" for name in names),
+        ]
+        for row in results
+    ]
+    header = ["precision", "images", "detections", *names, *(f"{name} apart" for name in names)]
+    return _table(header, rows)
 
 
 def _input_pipeline_table(results: list[dict[str, Any]]) -> str:

@@ -178,6 +178,10 @@ class _Changer(ast.NodeTransformer):
             node.value = self.visit(node.value)
         return node
 
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        """What ``zip(..., strict=True)`` refuses does not happen."""
+        return node if node.arg == "strict" else self.generic_visit(node)
+
     def visit_Raise(self, node: ast.Raise) -> ast.Raise:
         """Messages are not what this is about."""
         return node
