@@ -36,7 +36,6 @@ PAGES = {
         "soak.json": "A disturbed training",
         "long_search.json": "A long search",
         "precisions.json": "Half precision beside single precision on a CPU",
-        "precisions_gpu.json": "Half precision beside single precision on a GPU",
     },
 }
 
@@ -207,6 +206,7 @@ def _precisions_table(results: list[dict[str, Any]]) -> str:
     names = list(results[0]["ap"])
     rows = [
         [
+            row["config"],
             row["precision"],
             row["images"],
             row["detections"],
@@ -215,7 +215,14 @@ def _precisions_table(results: list[dict[str, Any]]) -> str:
         ]
         for row in results
     ]
-    header = ["precision", "images", "detections", *names, *(f"{name} apart" for name in names)]
+    header = [
+        "config",
+        "precision",
+        "images",
+        "detections",
+        *names,
+        *(f"{name} apart" for name in names),
+    ]
     return _table(header, rows)
 
 

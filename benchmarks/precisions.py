@@ -23,25 +23,28 @@ from df2s2_d2.inference.predictor import Predictor
 
 
 def measure(
-    model: str, overrides: list[str], precisions: list[str], photographs: Photographs
+    model: str, device: str, overrides: list[str], precisions: list[str], photographs: Photographs
 ) -> list[dict[str, Any]]:
     """AP of a detector in each precision, and how far it is from the first one's.
 
     Args:
         model: name of a model, or its file.
+        device: "cpu" or "cuda".
         overrides: over its config.
         precisions: keys of ``PRECISIONS``.
         photographs: with their ground truth.
     """
     rows: list[dict[str, Any]] = []
     for precision in precisions:
-        predictor = Predictor(model, overrides=overrides, precision=precision)
+        opts = ["MODEL.DEVICE", device, *overrides]
+        predictor = Predictor(model, overrides=opts, precision=precision)
         files = tqdm(photographs.files.items(), precision, disable=None)
         found = {image: to_rows(predictor(path)) for image, path in files}
         result = evaluate_wider_face(found, photographs.ground_truth)
         first = rows[0]["ap"] if rows else result.ap
         rows.append(
             {
+                "config": " ".join([model, *overrides]),
                 "precision": precision,
                 "images": result.num_images,
                 "detections": result.num_detections,
@@ -72,8 +75,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     device = choose_device(args.device)
     root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
     photographs = Photographs.load(root, args.photographs)
-    overrides = ["MODEL.DEVICE", device.type, *args.opts]
-    results = measure(args.model, overrides, args.precisions, photographs)
+    results = measure(args.model, device.type, args.opts, args.precisions, photographs)
     document = report("precisions", args, device, results)
     print(to_markdown(document))
     return document
