@@ -115,18 +115,17 @@ def test_gates_that_exceed_half_precision_are_found_by_name(kind):
     assert first_not_finite(model, lambda: module(*(x.bfloat16() for x in maps))) is None
 
 
-@pytest.mark.parametrize("bias", [3e4, -3e4])
 @pytest.mark.parametrize(
     ("config", "name"),
     [(DF2S2, "backbone.neck.blocks.2"), (DSFD, "backbone.neck.fusions.4")],
 )
-def test_a_detector_whose_gates_exceed_half_precision_says_so(tiny_detector, config, name, bias):
+def test_a_detector_whose_gates_exceed_half_precision_says_so(tiny_detector, config, name):
     detector = tiny_detector(config).eval()
     neck = detector.backbone.neck
     last = neck.blocks[2].upsample if config == DF2S2 else neck.fusions[4].upper
-    nn.init.constant_(last.bias, bias)
+    nn.init.constant_(last.bias, -3e4)
     if config == DSFD:
-        nn.init.constant_(neck.fusions[4].current.bias, bias)
+        nn.init.constant_(neck.fusions[4].current.bias, -3e4)
     image = [{"image": torch.full((3, 128, 128), 255.0)}]
     with torch.inference_mode():
         optimize(detector, "bf16")(image)
