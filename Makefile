@@ -43,9 +43,10 @@ venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 mi
 demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn ones, (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
 
-# A process for each core, up to four, since each may need 3 GB; the last -n of a command counts.
+# A process for each core, up to four, since each may need 3 GB; the last -n of a command counts. Each
+# begins with a part of the suite that lies together, so that a module's detectors are made once.
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some, "-n 0" in one process)
-	@$(BIN)/python -m pytest tests -n logical --maxprocesses 4 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests -n logical --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one core)
 	@DF2S2_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/fuzzing tests/second_opinion $(PYTEST_ARGS)
