@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""``df2s2 detect``: find the faces in images, videos and camera pictures."""
+"""``df2s2 detect``: find the faces in images, videos, streams and camera pictures."""
 
 from __future__ import annotations
 

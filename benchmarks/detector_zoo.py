@@ -96,7 +96,7 @@ class DetectorZoo:
         self._exported = _exported(self._detector, self.cfg, self.small)
         self._thresholds = Thresholds.from_config(self.cfg)
         large_cfg = without_training_parts(load_config(str(reference), ["MODEL.DEVICE", "cpu"]))
-        self._large, self._large_format = _untrained(large_cfg), large_cfg.INPUT.FORMAT
+        self._large, self._large_format = untrained_detector(large_cfg), large_cfg.INPUT.FORMAT
         small, large = {"detector": self.small}, {"detector": self.reference}
         self.networks = [
             {**small, **_about_file(weights.read_bytes()), **_cost(self._detector, size)},
@@ -145,7 +145,7 @@ def _exported(detector: nn.Module, cfg: CfgNode, name: str) -> onnx.ModelProto:
 
 
 @torch.no_grad()
-def _untrained(cfg: CfgNode) -> nn.Module:
+def untrained_detector(cfg: CfgNode) -> nn.Module:
     """A detector with random weights and a bounded number of candidates."""
     detector = build_model(cfg)
     images = random_images(2, (256, 320))

@@ -83,7 +83,7 @@ def measure_accuracy(
         cfg.TEST.AUG.ENABLED, cfg.TEST.AUG.SCALES = True, entries
         protocol = {**protocol_of(cfg).to_dict(), "weights": "", "weights_sha256": ""}
         for candidate in candidates:
-            model = _in_scales(candidate, cfg)
+            model = in_scales(candidate, cfg)
             files = tqdm(photographs.files.items(), f"{candidate.name}, {name}", disable=None)
             found = {
                 image: to_rows(model([{"file_name": str(path)}])[0]["instances"])
@@ -104,7 +104,7 @@ def measure_accuracy(
     return rows
 
 
-def _in_scales(candidate: Candidate, cfg: CfgNode) -> DenseDetectorWithTTA:
+def in_scales(candidate: Candidate, cfg: CfgNode) -> DenseDetectorWithTTA:
     """The candidate with the sizes and the joining of a config."""
     aug = cfg.TEST.AUG
     return DenseDetectorWithTTA(

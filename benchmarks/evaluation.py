@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time and memory of scoring detections by the WIDER FACE protocol, beside loops as in its tools.
+"""Time and memory of scoring detections: by WIDER FACE beside loops as in its tools, and by FDDB.
 
     python -m benchmarks.evaluation --output output/evaluation.json
     python -m benchmarks.evaluation --ground-truth eval_tools/ground_truth
@@ -37,6 +37,7 @@ from df2s2_d2.evaluation import (
     read_detections,
 )
 from df2s2_d2.evaluation.coco_ap import coco_average_precision
+from df2s2_d2.evaluation.fddb import evaluate_fddb
 
 ROOT = Path(__file__).resolve().parents[1]
 # Of the official validation images; sizes are log-normal around 14 pixels.
@@ -164,6 +165,39 @@ def measure_command(
     }
 
 
+def draw_fddb(count: int, rng: np.random.Generator) -> tuple[dict, dict, dict]:
+    """Faces, detections and sizes of images as of a detector that keeps everything.
+
+    Each image has two faces, 100 detections near either of them, and 600 elsewhere.
+
+    Args:
+        count: of detections, a multiple of 800.
+
+    Returns:
+        Image -> detections, fold -> image -> ellipses, and image -> size.
+    """
+    faces = np.array([[30.0, 20, 1.5, 60, 60], [30, 20, 1.6, 150, 60]])
+    places = np.array([[40.0, 30, 40, 60], [130, 30, 40, 60], [20, 125, 40, 60]])
+    boxes = np.repeat(places, [100, 100, 600], axis=0)
+    detections = {
+        f"a/{k}": np.hstack([boxes + rng.normal(0, 3, boxes.shape), rng.random((len(boxes), 1))])
+        for k in range(count // len(boxes))
+    }
+    folds = {"01": dict.fromkeys(detections, faces)}
+    return detections, folds, dict.fromkeys(detections, (200, 200))
+
+
+def measure_fddb(counts: list[int], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each number of detections."""
+    rows: list[dict[str, Any]] = []
+    for count in counts:
+        problem = draw_fddb(count, np.random.default_rng(arguments.seed))
+        seconds = processor_seconds(lambda drawn=problem: evaluate_fddb(*drawn), arguments.repeats)
+        times_the_first = seconds / rows[0]["seconds"] if rows else 1.0
+        rows.append({"detections": count, "seconds": seconds, "times_the_first": times_the_first})
+    return rows
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line (``sys.argv`` unless given)."""
     parser = argparse.ArgumentParser(
@@ -183,6 +217,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--command-detections", type=int, default=3 * 10**5, help="in the archive of the whole tool"
     )
+    parser.add_argument(
+        "--fddb-detections",
+        type=int,
+        nargs="+",
+        default=[10**5, 10**6],
+        help="scored by FDDB's protocol, in multiples of 800",
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON")
@@ -199,7 +240,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     else:
         ground_truth = draw_ground_truth(np.random.default_rng(args.seed))
     growth = [measure_growth(ground_truth, count, args) for count in args.detections]
-    results = {"growth": growth, "command": command}
+    fddb = measure_fddb(args.fddb_detections, args)
+    results = {"growth": growth, "command": command, "fddb": fddb}
     document = report("evaluation", args, choose_device("cpu"), results)
     print(to_markdown(document))
     return document

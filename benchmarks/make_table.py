@@ -19,6 +19,7 @@ RESULTS = FOLDER / "results"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 # What a page shows between those marks, in this order: a file of results/ and its heading.
 PAGES = {
+    FOLDER.parent / "docs/runtimes.md": {"runtimes.json": "Measured"},
     FOLDER / "README.md": {
         "first_steps_gpu.json": "First steps on a GPU",
         "inference_gpu.json": "Inference on a GPU",
@@ -34,6 +35,14 @@ PAGES = {
         "evaluation.json": "Evaluation on a CPU",
         "detectors.json": "The small detector beside others on a CPU",
         "soak.json": "A disturbed training",
+        "held_faces.json": "Faces that a hidden video shows, of a drawn detector",
+        "held_faces_small.json": "Faces that a hidden video shows, of faces-small",
+        "long_search.json": "A long search",
+        "precisions.json": "Half precision beside single precision on a CPU",
+    },
+    FOLDER.parent / "docs/serve.md": {"serving.json": "Measured"},
+    FOLDER.parent / "docs/cluster.md": {
+        "scaling_cpu.json": "Two processes on a CPU",
     },
 }
 
@@ -51,7 +60,13 @@ def to_markdown(document: dict[str, Any]) -> str:
         "evaluation": _evaluation_table,
         "input_pipeline": _input_pipeline_table,
         "soak": _soak_table,
+        "serving": _serving_table,
+        "scaling": _scaling_table,
+        "long_search": _long_search_table,
+        "precisions": _precisions_table,
         "detectors": _detectors_table,
+        "runtimes": _runtimes_table,
+        "held_faces": _held_faces_table,
     }
     environment, settings = document["environment"], document["settings"]
     table = tables[document["benchmark"]](document["results"])
@@ -159,7 +174,28 @@ def _evaluation_table(results: dict[str, Any]) -> str:
             f"table: {command['command_seconds']:.2f} s; {command['read_seconds']:.2f} s of them "
             "read the archive."
         )
-    return table
+    first, *others = results["fddb"]
+    table += (
+        f"\n\nBy FDDB's protocol {first['detections']:,} detections of a detector that keeps "
+        f"everything take {first['seconds']:.2f} s"
+    )
+    for row in others:
+        table += f"; {row['detections']:,}, {row['times_the_first']:.1f} times as long"
+    return f"{table}."
+
+
+def _scaling_table(results: dict[str, Any]) -> str:
+    header = ["config", "image", "images a process", "gradients MB", "processes", "how"]
+    header += ["step ms", "images/s", "x one alone", "processor ms an image", "noise"]
+    rows = []
+    for row in results["rows"]:
+        size = results["size"]
+        rows.append([Path(results["config"]).stem, f"{size} x {size}", results["batch_size"]])
+        rows[-1] += [_number(results["gradient_mb"]), row["processes"], row["kind"]]
+        rows[-1] += [_number(row["median_ms"]), _number(row["images_per_second"])]
+        rows[-1] += [f"{row['speedup']:.2f}", _number(row["processor_ms_per_image"])]
+        rows[-1] += [f"{results['noise']:.1%}"]
+    return _table(header, rows)
 
 
 def _soak_table(results: dict[str, Any]) -> str:
@@ -179,6 +215,47 @@ def _soak_table(results: dict[str, Any]) -> str:
         rows.append([name, *(f"{run['figures'][name]:.6f}" for run in (alone, disturbed))])
     text = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in differences.items())
     return f"Disturbed by {faults}; {text}\n\n{_table(header, rows)}"
+
+
+def _long_search_table(results: dict[str, Any]) -> str:
+    header = ["", "processor minutes", "images or files", *(f"MB, tenth {i}" for i in range(1, 11))]
+    header += ["peak MB", "result"]
+    predictor, detect = results["predictor"], results["detect"]
+    counts = {"Predictor": predictor["images"], "df2s2 detect": detect["files"]}
+    ends = [f"{predictor['boxes']} boxes in {predictor['sizes']} sizes"]
+    ends += [
+        f"{detect['images_with_results']} images, {detect['broken']} files broken, exit code "
+        f"{detect['exit_code']}"
+    ]
+    rows = []
+    for part, end, (name, count) in zip((predictor, detect), ends, counts.items(), strict=True):
+        rows.append([name, _number(part["processor_minutes"]), count])
+        rows[-1] += [f"{x:.0f}" for x in (*part["memory_mb"], part["peak_mb"])] + [end]
+    return _table(header, rows)
+
+
+def _precisions_table(results: list[dict[str, Any]]) -> str:
+    names = list(results[0]["ap"])
+    rows = [
+        [
+            row["config"],
+            row["precision"],
+            row["images"],
+            row["detections"],
+            *(f"{row['ap'][name]:.4f}" for name in names),
+            *(f"{row['difference'][name]:+.4f}" for name in names),
+        ]
+        for row in results
+    ]
+    header = [
+        "config",
+        "precision",
+        "images",
+        "detections",
+        *names,
+        *(f"{name} apart" for name in names),
+    ]
+    return _table(header, rows)
 
 
 def _input_pipeline_table(results: list[dict[str, Any]]) -> str:
@@ -240,6 +317,48 @@ def _detectors_table(results: dict[str, Any]) -> str:
     )
 
 
+def _runtimes_table(results: dict[str, Any]) -> str:
+    accuracy = []
+    for row in results["accuracy"]:
+        aps = (row[f"AP_{setting}"] for setting in ("easy", "medium", "hard"))
+        size = row["bytes"] and row["bytes"] / 1e6
+        accuracy.append([row["runtime"], row["precision"], _number(size)])
+        accuracy[-1] += [" / ".join(f"{ap:.4f}" for ap in aps), row["faces"]]
+        accuracy[-1] += [row["faces_in_one_only"], f"{row['largest_score_difference']:.1e}"]
+    speed = []
+    for row in results["speed"]:
+        speed.append([row["detector"], " x ".join(map(str, row["size"])), row["threads"]])
+        speed[-1] += [row["runtime"], row["precision"], _number(row["median_ms"])]
+        speed[-1] += [f"{row['times_faster']:.2f}", _number(row["new_size_ms"])]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    header = ["runtime", "precision", "MB", "Easy / Medium / Hard AP", "faces", "in one only"]
+    header += ["largest difference of a score"]
+    return "\n\n".join(
+        (
+            f"{versions}; {results['accuracy'][0]['images']} photographs; load of the machine "
+            f"before the timing: {results['load_before_timing']:.1f}",
+            _table(header, accuracy),
+            _table(
+                ["detector", "image", "threads", "runtime", "precision", "median ms"]
+                + ["x PyTorch fp32's speed", "ms in a new size"],
+                speed,
+            ),
+        )
+    )
+
+
+def _held_faces_table(results: list[dict[str, Any]]) -> str:
+    header = ["longest gap s", "faces in frames", "exposed", "share", "pixels hidden"]
+    header += ["people", "tracks", "ms a frame"]
+    rows = []
+    for row in results:
+        exposed, count = row["exposed"], row["face_frames"]
+        rows.append([_number(row["max_gap"]), f"{count:,}", f"{exposed:,}"])
+        rows[-1] += [f"{exposed / count:.2%}", f"{row['hidden_share']:.1%}"]
+        rows[-1] += [row["people"], row["tracks"], _number(row["ms_a_frame"])]
+    return _table(header, rows)
+
+
 def _short_training_table(results: dict[str, Any]) -> str:
     first, last = results["losses"][0], results["losses"][-1]
     rows = [
@@ -260,6 +379,16 @@ def _first_steps_table(results: list[dict[str, Any]]) -> str:
         cells = [f"`{Path(row['config']).stem}`", row["what"], _number(row["seconds"])]
         rows.append([*cells, failure.replace("|", "\\|")[:200]])
     return _table(["config", "attempt", "s", "failure"], rows)
+
+
+def _serving_table(results: list[dict[str, Any]]) -> str:
+    header = ["", "images together", "clients", "images/s", "median ms", "95 % within ms"]
+    rows = []
+    for row in results:
+        rows.append([row["what"], row["batch_size"], row["clients"] or ""])
+        figures = ("images_per_second", "median_ms", "ms_of_95_percent")
+        rows[-1] += [_number(row[figure]) for figure in figures]
+    return _table(header, rows)
 
 
 def _complexity_table(results: list[dict[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from detectron2.config import CfgNode
 from torch import Tensor, nn
 
 from benchmarks.onnx_networks import open_session, read_network
-from df2s2_d2.inference.export.exportable_detector import INPUT, OUTPUTS
+from df2s2_d2.inference.runtimes import INPUT, OUTPUTS
 from df2s2_d2.modeling.postprocessing import Detections, select_detections, to_instances
 
 # To multiples of which every network here wants its images padded.

@@ -2,8 +2,9 @@
 
 ``from df2s2_d2 import add_df2s2_config`` registers all models and data sets with detectron2;
 ``Predictor`` finds faces with a trained model, ``OnnxPredictor`` with an exported one, both as
-``Faces``; ``list_configs`` names what ``load_config`` loads. ``df2s2_d2.evaluation`` and
-``OnnxPredictor`` need neither torch nor detectron2.
+``Faces``; ``FaceTracker`` follows them through a video; ``list_configs`` names what ``load_config``
+loads. ``df2s2_d2.evaluation``, ``OnnxPredictor`` and ``FaceTracker`` need neither torch nor
+detectron2.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 # Name -> where it lies; lazy, because importing detectron2 takes seconds that the evaluation tools
 # do not need.
 _LAZY = {
+    "FaceTracker": "df2s2_d2.inference.tracking.face_tracker",
     "Faces": "df2s2_d2.inference.faces",
     "OnnxPredictor": "df2s2_d2.inference.onnx_predictor",
     "Predictor": "df2s2_d2.inference.predictor",
@@ -23,7 +25,7 @@ _LAZY = {
     "load_config": "df2s2_d2.config",
 }
 # What needs neither torch nor detectron2.
-_LIGHT = ("Faces", "OnnxPredictor")
+_LIGHT = ("FaceTracker", "Faces", "OnnxPredictor")
 __all__ = [*_LAZY, "list_configs"]
 
 

@@ -125,6 +125,8 @@ def add_df2s2_config(cfg: CN) -> None:
     cfg.DATALOADER.RANDOM_SUBSET_RATIO = 1.0
     # Newest periodic checkpoints that are kept, 0 = all; model_best and model_final always are.
     cfg.SOLVER.CHECKPOINT_KEEP = 0
+    # Trackers that get the figures of a training too: "wandb", "mlflow".
+    cfg.TRACKERS = ()
 
 
 def _add_input_config(cfg: CN) -> None:

@@ -11,9 +11,16 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "fvcore", "iopath", "PIL", "tqdm"), "detect"),
     "safetensors": "detect",
     **dict.fromkeys(("onnx", "onnxruntime"), "export"),
+    **dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "serve"),
+    "openvino": "openvino",
+    "mlflow": "mlflow",
+    "optuna": "sweep",
+    "av": "video",
+    **dict.fromkeys(("ray", "pyarrow", "fsspec"), "ray"),
     "supervision": "supervision",
     "timm": "timm",
     "tensorboard": "train",
+    "wandb": "wandb",
 }
 
 

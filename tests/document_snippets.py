@@ -18,7 +18,8 @@ DOCUMENTS = sorted(
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the mark of something that no test runs may say that it takes.
 _NEED = re.compile(
-    r"\bneeds\b.*?\b(GPUs?|network|minutes|WIDER FACE|FDDB|photographs|camera|SLURM|wheels)\b"
+    r"\bneeds\b.*?\b(GPUs?|network|minutes|WIDER FACE|FDDB|photographs|camera|SLURM|wheels|Docker"
+    r"|Kubernetes|browser|server|cluster)\b"
 )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from df2s2_d2 import load_config
 from df2s2_d2.data import register_wider_face
+from df2s2_d2.data.datasets.builtin import register_all_fddb, register_all_wider_face
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALLEST_CONFIG = str(ROOT / "configs/DF2S2/small/demo_R18.yaml")
@@ -38,7 +40,8 @@ SMALLEST = {
     "SEED": 1,
 }
 
-# A network whose checkpoints are small too, with "__" for ".".
+# A network whose steps take a fourth of a ResNet-18's time, and whose checkpoints are small; with
+# "__" for ".".
 NARROW = {
     "MODEL__RESNETS__DEPTH": 50,
     "MODEL__RESNETS__STEM_OUT_CHANNELS": 8,
@@ -52,10 +55,19 @@ def smallest_config(config_file: str = SMALLEST_CONFIG, **overrides) -> CfgNode:
 
     Args:
         config_file: what is made small.
-        overrides: keys with "__" for ".", over those of :data:`SMALLEST`.
+        overrides: see :func:`smallest_options`.
     """
-    pairs = SMALLEST | {key.replace("__", "."): value for key, value in overrides.items()}
-    return load_config(config_file, [part for pair in pairs.items() for part in pair])
+    return load_config(config_file, smallest_options(**overrides))
+
+
+def smallest_options(**overrides) -> list:
+    """Key, value, ... as a command line has them behind :data:`SMALLEST_CONFIG`.
+
+    Args:
+        overrides: keys with "__" for ".", over those of :data:`SMALLEST` and :data:`NARROW`.
+    """
+    pairs = SMALLEST | {key.replace("__", "."): v for key, v in (NARROW | overrides).items()}
+    return [part for pair in pairs.items() for part in pair]
 
 
 @contextmanager
@@ -69,6 +81,14 @@ def registered(**data_sets: dict) -> Iterator[None]:
         for name in data_sets:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
+
+
+def register_official_below(folder: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the official data sets, and no other, as ``$DETECTRON2_DATASETS`` does."""
+    for catalog in (DatasetCatalog, MetadataCatalog):
+        monkeypatch.setattr(catalog, "data", {})
+    register_all_wider_face(folder)
+    register_all_fddb(folder)
 
 
 def wider_face_files(root: Path, split: str) -> dict:

@@ -144,7 +144,7 @@ def test_every_key_of_the_project_is_read_in_the_package():
         for path in PACKAGE.rglob("*.py")
         if path != PACKAGE / "config.py"
     )
-    unread = [key for key in added if not re.search(rf"\.{key.rsplit('.', 1)[1]}\b", code)]
+    unread = [key for key in added if not re.search(rf"\.{key.rpartition('.')[2]}\b", code)]
     assert unread == []
 
 

@@ -25,6 +25,7 @@ from df2s2_d2.evaluation import read_detections
 from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.formats.growing_files import JsonArrayFile
 from df2s2_d2.inference.detector_options import DetectorOptions
+from df2s2_d2.inference.media import face_search
 from df2s2_d2.inference.media.face_search import detector_config
 from df2s2_d2.inference.media.pictures import Pictures
 from tests.inference.media.scenes import moving_face, read_video, write_video
@@ -177,14 +178,26 @@ def test_output_whose_name_is_no_text_is_named_as_text(run, photos, tmp_path, ca
 
 
 def test_video_and_images_in_one_run(run, photos, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("PATH", "")  # no ffmpeg
+    monkeypatch.setattr(face_search, "writes_h264", lambda: False)
     write_video(photos / "clip.mp4", moving_face(5))
     assert run("--input", photos, "--batch-size", "2", "--precision", "fp32") == 0
     printed = capsys.readouterr().out
-    assert "Videos are written without sound" in printed
+    assert "Videos are written without sound" in printed and "df2s2_d2[video]" in printed
     assert "3 of 3 images and 5 video frames: " in printed
     assert len(read_video(tmp_path / "out/clip.mp4")[0]) == 5
     assert len(read_json(tmp_path / "out/detections.json")) == 8
+
+
+def test_faces_of_a_video_are_numbered_as_the_run_was_told(run, tmp_path, capsys):
+    clip = write_video(tmp_path / "clip.mp4", moving_face(3))
+    options = ["--input", clip, "--no-pictures", "--threshold", "0", "--write-threshold", "0"]
+    options += ["--track", "--max-gap", "0.5"]
+    assert run(*options) == 0
+    records = read_json(tmp_path / "out/detections.json")
+    tracks = [[face["track"] for face in record["faces"]] for record in records]
+    assert tracks[0] and sorted(tracks[0]) == list(range(1, len(tracks[0]) + 1))
+    assert run(*options, "--max-gap", "2", "--resume") == 1
+    assert "--max-gap was 0.5, is 2.0" in capsys.readouterr().err
 
 
 def test_run_into_the_folder_of_the_inputs_is_refused(run, photos, capsys, model):

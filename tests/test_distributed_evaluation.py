@@ -49,7 +49,7 @@ def evaluate_by_processes(num_processes: int, folder: Path, data_sets: dict) -> 
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=120)
+        process.join(timeout=600)
         if process.is_alive():
             process.kill()
     files = [folder / f"worker_{rank}.json" for rank in range(num_processes)]

@@ -10,11 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from df2s2_d2.cli.commands import COMMANDS, load_command
 from df2s2_d2.cli.program import build_parser, main, parse_arguments
-from df2s2_d2.data.datasets.builtin import register_all_fddb, register_all_wider_face
 from df2s2_d2.lazy_config import lazy_config_path
 from df2s2_d2.shipped_configs import config_path
 from tests.document_folder import make_document_folder
@@ -27,6 +25,7 @@ from tests.document_snippets import (
     snippets,
 )
 from tests.inference.conftest import checkpoint, checkpoint_config, save_checkpoint
+from tests.small_runs import register_official_below
 
 __all__ = ["checkpoint", "checkpoint_config", "save_checkpoint"]
 
@@ -55,10 +54,7 @@ def folder(filled_folder, tmp_path, monkeypatch) -> Path:
     for name in ("configs", "datasets", "tools"):
         (copy / name).symlink_to(ROOT / name)
     monkeypatch.chdir(copy)
-    for catalog in (DatasetCatalog, MetadataCatalog):
-        monkeypatch.setattr(catalog, "data", {})
-    register_all_wider_face(copy)
-    register_all_fddb(copy)
+    register_official_below(copy, monkeypatch)
     return copy
 
 
@@ -72,7 +68,7 @@ def check_understood(words: list[str]) -> None:
     """Check a command that is not run: its options, the configs it names, the files it starts."""
     words = [re.sub(r"\$\w+", "1", word) for word in words]  # variables of a scheduler, a folder
     if words[0] == "make":
-        subprocess.run([words[0], "--dry-run", *words[1:]], cwd=ROOT, check=True, timeout=60)
+        subprocess.run([words[0], "--dry-run", *words[1:]], cwd=ROOT, check=True, timeout=300)
     elif words[0] == "python" and words[1] == "-m":
         path = ROOT / words[2].replace(".", "/")
         assert words[2] == "pip" or path.with_suffix(".py").is_file() or path.is_dir()
@@ -93,7 +89,7 @@ def run_command(words: list[str]) -> None:
         assert main(words[1:]) == 0
     elif words[0] == "python":
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, *words[1:]], check=True, env=environment, timeout=60)
+        subprocess.run([sys.executable, *words[1:]], check=True, env=environment, timeout=300)
     else:
         pytest.fail(f"{words[0]!r} is neither run nor marked, as by '# needs network'")
 

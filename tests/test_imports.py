@@ -84,6 +84,7 @@ MAY_IMPORT = {
         *("models", "test_protocols", "visualization"),
     },
     "models": set(),
+    "serving": {"images", "inference"},
     "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},
     "visualization": {"analysis", "data", "evaluation", "formats", "modeling", "pages"},
@@ -161,9 +162,22 @@ def test_finding_faces_by_onnx_leaves_torch_and_detectron2_alone():
     code = """
 import sys
 import df2s2_d2
-from df2s2_d2 import Faces, OnnxPredictor
+from df2s2_d2 import Faces, FaceTracker, OnnxPredictor
 assert set(df2s2_d2.__all__) <= set(dir(df2s2_d2)) and "Predictor" in df2s2_d2.__all__
-print([m for m in ("torch", "torchvision", "detectron2", "fvcore", "iopath") if m in sys.modules])
+heavy = ("torch", "torchvision", "detectron2", "fvcore", "iopath", "av")
+print([m for m in heavy if m in sys.modules])
+"""
+    assert run_python(code) == "[]"
+
+
+def test_commands_import_what_a_cluster_takes_only_when_they_use_one():
+    code = """
+import sys
+from df2s2_d2.cli.commands import COMMANDS, load_command
+from df2s2_d2.cli.program import build_parser
+for name in COMMANDS:
+    build_parser(load_command(name), name)
+print([m for m in ("ray", "pyarrow", "pandas", "torch") if m in sys.modules])
 """
     assert run_python(code) == "[]"
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,45 +19,33 @@ from detectron2.utils.env import seed_all_rng
 from df2s2_d2.training import Trainer
 from tests.fake_srun import NUM_TASKS
 from tests.launcher_environments import is_set_by_launchers
-from tests.small_runs import SMALLEST_CONFIG, registered, smallest_config, wider_face_files
+from tests.small_runs import (
+    ROOT,
+    SMALLEST_CONFIG,
+    registered,
+    smallest_config,
+    smallest_options,
+    wider_face_files,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 # Nothing at random but the order of images, and no statistics of a process's own images: each
 # process then contributes to a step what it would contribute alone.
 SETTINGS = {
-    "MODEL.DEVICE": "cpu",
-    "MODEL.RESNETS.NORM": "FrozenBN",
-    "MODEL.SHOT.HEAD.CONV_DIM": 16,
-    "MODEL.SHOT.HEAD.NUM_CONVS": 1,
-    "MODEL.SHOT.HEAD.NORM": "",
-    "MODEL.FFP.OUT_CHANNELS": 16,
-    "INPUT.CROP.ENABLED": False,
-    "INPUT.RANDOM_FLIP": "none",
-    "INPUT.RESIZE_SQUARE_TRAIN": 128,
-    "INPUT.MIN_SIZE_TEST": 128,
-    "DATALOADER.NUM_WORKERS": 0,
-    "DATALOADER.ASPECT_RATIO_GROUPING": False,
-    "TEST.AUG.ENABLED": False,
-    "SOLVER.AMP.ENABLED": False,
-    "SOLVER.IMS_PER_BATCH": 4,
-    "SOLVER.OPTIMIZER": "SGD",
-    "SOLVER.CLIP_GRADIENTS.ENABLED": False,
-    "SOLVER.LR_SCHEDULER_NAME": "WarmupMultiStepLR",
-    "SOLVER.WARMUP_ITERS": 0,
-    "SOLVER.BASE_LR": 0.001,
-    "SOLVER.STEPS": (),
-    "SEED": 1,
+    "MODEL__RESNETS__NORM": "LN",
+    "INPUT__CROP__ENABLED": False,
+    "INPUT__RANDOM_FLIP": "none",
+    "INPUT__RESIZE_SQUARE_TRAIN": 128,
+    "DATALOADER__ASPECT_RATIO_GROUPING": False,
+    "SOLVER__IMS_PER_BATCH": 4,
 }
 
 
 def arguments(folder: Path, **settings) -> list[str]:
     """Of train_net.py; `settings` with "__" for "."."""
-    pairs = {**SETTINGS, "OUTPUT_DIR": str(folder)}
-    pairs |= {key.replace("__", "."): value for key, value in settings.items()}
-    values = [str(part) for pair in pairs.items() for part in pair]
-    return ["--config-file", SMALLEST_CONFIG, *values]
+    options = smallest_options(OUTPUT_DIR=str(folder), **SETTINGS, **settings)
+    return ["--config-file", SMALLEST_CONFIG, *map(str, options)]
 
 
 class Run:
@@ -87,7 +76,8 @@ class Run:
         try:
             return self.process.wait(600), self._log.read_text()
         finally:
-            self.process.kill()
+            with suppress(ProcessLookupError):  # all of its processes have ended
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def stopped_after(output: str) -> int:
@@ -109,9 +99,8 @@ def test_torchrun_trains_and_tests_as_one_process_does(sample_dataset, tmp_path)
 
     files = {f"one_process_{s}": wider_face_files(sample_dataset, s) for s in ("train", "val")}
     train, val = files
-    keys = {key.replace(".", "__"): value for key, value in SETTINGS.items()}
     cfg = smallest_config(
-        **keys,
+        **SETTINGS,
         **settings,
         DATASETS__TRAIN=(train,),
         DATASETS__TEST=(val,),

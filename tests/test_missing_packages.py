@@ -31,6 +31,12 @@ def test_python_users_are_told(monkeypatch, package, remedy):
     assert remedy in str(caught.value)
 
 
+@pytest.mark.parametrize("package", ["ray", "ray.data", "pyarrow.parquet"])
+def test_what_a_cluster_takes_is_an_extra_of_its_own(package):
+    error = ModuleNotFoundError(f"No module named {package!r}", name=package)
+    assert "pip install 'df2s2_d2[ray]'" in str(with_remedy(error))
+
+
 def test_other_packages_are_left_to_python():
     error = ModuleNotFoundError("No module named 'nothing'", name="nothing")
     assert with_remedy(error) is error

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "train",
     "train-lazy": "train_lazy",
     "detect": "detect",
+    "serve": "serve",
     "join": "join",
     "evaluate wider-face": "evaluate_wider_face",
     "evaluate fddb": "evaluate_fddb",

@@ -17,7 +17,7 @@ from df2s2_d2.formats.whole_outputs import write_whole
 _HASH_DIGITS = 12
 
 # Speaks for the detections beside it.
-_FILE = "protocol.json"
+PROTOCOL_FILE = "protocol.json"
 
 _OPTIONAL_NUMBER = (int, float, type(None))
 # What each field of a protocol may be in JSON.
@@ -119,8 +119,13 @@ def write_protocol(protocol: Protocol, folder: str | os.PathLike) -> None:
     Args:
         folder: exists.
     """
+    write_whole(Path(folder, PROTOCOL_FILE), protocol_content(protocol))
+
+
+def protocol_content(protocol: Protocol) -> bytes:
+    """What :func:`write_protocol` writes."""
     text = json.dumps(protocol.to_dict(), indent=2, ensure_ascii=False)
-    write_whole(Path(folder, _FILE), f"{text}\n".encode())
+    return f"{text}\n".encode()
 
 
 def read_protocol(detections: str | os.PathLike) -> Protocol | None:
@@ -139,7 +144,7 @@ def read_protocol(detections: str | os.PathLike) -> Protocol | None:
         ValueError: if a file that should hold it is malformed; the message names the file.
     """
     detections = Path(os.path.abspath(detections))
-    path = detections.parent / _FILE
+    path = detections.parent / PROTOCOL_FILE
     if path.is_file():
         return _parse_protocol(path, _read_object(path))
     path = detections.parent / "results.json"

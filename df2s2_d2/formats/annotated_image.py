@@ -44,6 +44,10 @@ class AnnotatedImage(NamedTuple):
     places: np.ndarray | None = None
 
 
+# As absolute paths of Windows begin.
+_DRIVE = re.compile("[A-Za-z]:/")
+
+
 def leaves_folder(path: str, image_dir: str) -> bool:
     """Whether the path of an image leads out of the folder that it should be in.
 
@@ -54,7 +58,12 @@ def leaves_folder(path: str, image_dir: str) -> bool:
         image_dir: folder that ``path`` is relative to; "" for none, which no path leaves.
     """
     path = path.replace("\\", "/")
-    if not image_dir or not (path.startswith("/") or ".." in path.split("/")):
+    if not image_dir:
+        return False
+    # Else it would be a folder "C:" below the folder of images.
+    if _DRIVE.match(path) and os.name != "nt":
+        return True
+    if not (path.startswith("/") or ".." in path.split("/")):
         return False
     if "://" in image_dir:
         return posixpath.normpath(path).startswith(("/", ".."))

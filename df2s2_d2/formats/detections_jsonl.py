@@ -5,8 +5,11 @@
 
 ``image`` is the name by which evaluation knows the image, and no other line has it; without it the
 name is that of the file. ``box`` has the corners x1, y1, x2, y2 in pixels. Frames of videos have
-``frame``, from 0, and ``time`` in seconds too. Images without faces have an empty list. Files can
-be put together line by line, and a file is whole up to whatever ended its last line.
+``frame``, from 0, and ``time`` in seconds too; if their faces are tracked, each has ``track``, a
+number from 1 that is the same in all frames of the video, or null. Images without faces have an
+empty list. An image that could not be looked at has ``error``, a sentence, in place of size and
+faces, or no line. Files can be put together line by line, and a file is whole up to whatever ended
+its last line.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ def format_line(
     frame: int | None = None,
     time: float | None = None,
     image: str | None = None,
+    track_ids: np.ndarray | None = None,
 ) -> str:
     """The line of an image or frame, without its end.
 
@@ -44,6 +48,7 @@ def format_line(
         faces: (n, 5) ``x1, y1, x2, y2, score``, finite.
         frame, time: of the frame of a video; None for an image.
         image: the name by which evaluation knows it; None leaves it to ``file``.
+        track_ids: (n,) numbers of the faces' tracks, 0 for none; None if they are not tracked.
     """
     record: dict[str, Any] = {"file": file}
     if image is not None:
@@ -52,7 +57,20 @@ def format_line(
         record |= {"frame": frame, "time": time}
     record |= {"width": size[1], "height": size[0]}
     record["faces"] = [{"box": box, "score": score} for *box, score in faces.tolist()]
+    if track_ids is not None:
+        for face, track in zip(record["faces"], track_ids.tolist(), strict=True):
+            face["track"] = track or None
     return json.dumps(record, allow_nan=False)
+
+
+def format_failure(file: str, error: str) -> str:
+    """The line of an image that could not be looked at, without its end.
+
+    Args:
+        file: the image.
+        error: why, in a sentence.
+    """
+    return json.dumps({"file": file, "error": error})
 
 
 def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -64,7 +82,7 @@ def read_detections(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Returns:
         ``image`` of a line, or, if it has none, ``"<folder of the image>/<image>"``, for a frame
         ``"<video>/<number in six digits>"`` -> (n, 5) float64 ``x, y, width, height, score`` in
-        pixels, in the order of the file.
+        pixels, in the order of the file; without the images that could not be looked at.
 
     Raises:
         OSError: if the file cannot be read.
@@ -93,6 +111,8 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 record = None
+            if _is_failure(record):
+                continue
             image, rows = _name(record), _rows(record)
             if image is None or rows is None:
                 found = line[:80].decode(errors="replace").strip()
@@ -108,6 +128,11 @@ def _parse_lines(path: str | os.PathLike) -> Iterator[tuple[int, str, np.ndarray
                     f"found {shorten(record['faces'][wrong])}"
                 )
             yield number, image, rows
+
+
+def _is_failure(record: Any) -> bool:
+    fields = record if isinstance(record, dict) else {}
+    return isinstance(fields.get("error"), str) and "faces" not in fields
 
 
 def _name(record: Any) -> str | None:

@@ -9,6 +9,7 @@ from detectron2.config import CfgNode
 
 from df2s2_d2.config import load_config, merge_overrides, parse_config
 from df2s2_d2.inference.config_changes import config_changes
+from df2s2_d2.inference.runtimes import exported_metadata, is_exported
 from df2s2_d2.inference.trained_weights import CONFIG_KEY, check_weights_file, read_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -46,14 +47,22 @@ def config_of(path: str) -> CfgNode:
     """The config that a checkpoint carries; its MODEL.WEIGHTS is the checkpoint.
 
     Args:
-        path: a checkpoint of the Trainer.
+        path: a checkpoint of the Trainer, or a file of ``df2s2 export`` that engines run.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no checkpoint, carries no config, or one with unknown keys.
     """
     check_weights_file("The checkpoint", path)
-    text = read_checkpoint(path).get(CONFIG_KEY)
+    if is_exported(path):
+        text = exported_metadata(path).get(CONFIG_KEY)
+        if text is None:
+            raise ValueError(
+                f"The exported file {path} carries no config: make it by `df2s2 export`, or run it "
+                "by OnnxPredictor, in one size"
+            )
+    else:
+        text = read_checkpoint(path).get(CONFIG_KEY)
     if not isinstance(text, str):
         raise ValueError(
             f"The checkpoint {path} carries no config: give the config that it was trained by, "
@@ -61,6 +70,14 @@ def config_of(path: str) -> CfgNode:
         )
     cfg = parse_config(text, f"The config in {path}")
     cfg.MODEL.WEIGHTS = path
+    return cfg
+
+
+def portable(cfg: CfgNode) -> CfgNode:
+    """A copy of ``cfg`` that names no file of the machine where the weights were trained."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
     return cfg
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,24 +24,58 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+def open_onnx(
+    file: str | bytes, threads: int | None = None, is_optimized: bool = True
+) -> tuple[Callable[[np.ndarray], Sequence[np.ndarray]], dict[str, str]]:
+    """Open an ONNX file.
+
+    Args:
+        file: its path, or its content.
+        threads: that a call may take; None leaves that to ONNX Runtime.
+        is_optimized: False opens it sooner, to run slower.
+
+    Returns:
+        What maps images (N, 3, H, W) uint8 to boxes (D, 4), scores (D,) and image_index (D,), which
+        says in which of the images each box is; and the file's metadata.
+
+    Raises:
+        ValueError: if it is something else, or absent.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not is_optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # Else its threads wait busily after a call, on the cores of whatever comes next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        place = file if isinstance(file, str) else "The exported detector"
+        raise ValueError(f"{place} is no file of `df2s2 export`: {error}") from error
+
+    def run(images: np.ndarray) -> Sequence[np.ndarray]:
+        return session.run(["boxes", "scores", "image_index"], {"images": images})
+
+    return run, metadata
+
+
 class FaceDetector:
-    """An ONNX file with all that it says of itself.
+    """An exported file with all that it says of itself.
 
     Args:
         path: of the file.
+        open_file: gives for the path what :func:`open_onnx` does.
 
     Raises:
         ValueError: if it is something else, or absent.
     """
 
-    def __init__(self, path: str):
-        import onnxruntime
-
-        try:
-            self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-            metadata = self.session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise ValueError(f"{path} is no file of `df2s2 export`: {error}") from error
+    def __init__(self, path: str, open_file: Callable = open_onnx):
+        self._run, metadata = open_file(path)
         self.channel_order = metadata.get("channel_order")
         sides = [metadata.get(key, "") for key in ("min_size_test", "max_size_test")]
         if self.channel_order not in ("RGB", "BGR") or not all(map(_is_side, sides)):
@@ -55,6 +90,9 @@ class FaceDetector:
 
         Returns:
             Boxes (D, 4), XYXY in pixels of the image, and scores (D,), descending.
+
+        Raises:
+            ValueError: if the network computes what is not finite.
         """
         import numpy as np
         from PIL import Image
@@ -64,11 +102,9 @@ class FaceDetector:
         if self.channel_order == "BGR":
             pixels = pixels[:, :, ::-1]
         images = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
-        # A batch of one; of images of one size, there may be more. image_index says in which of
-        # them a box is.
-        boxes, scores, image_index = self.session.run(
-            ["boxes", "scores", "image_index"], {"images": images}
-        )
+        boxes, scores, _ = self._run(images)  # of a batch of one
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("a box or a score is not finite: the model is broken")
         scale = np.divide(image.size, resized.size, dtype=np.float32)
         return boxes * np.tile(scale, 2), scores
 

@@ -10,6 +10,8 @@ from df2s2_d2.inference.argument_types import positive_integer
 DEFAULT_MODEL = "faces-small"
 # Names of fast_path.PRECISIONS, and to choose one by the hardware.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# Those of runtimes.choice.
+RUNTIMES = ("auto", "torch", "onnx", "openvino")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class DetectorOptions:
         overrides: ``[key, value, ...]`` over the config.
         batch_size: most images that the network gets at once.
         precision: see :func:`~df2s2_d2.inference.fast_path.optimize`.
+        runtime: see :func:`~df2s2_d2.inference.runtimes.choice.choose_runtime`.
     """
 
     weights: str | None
@@ -29,6 +32,7 @@ class DetectorOptions:
     overrides: list[str]
     batch_size: int
     precision: str
+    runtime: str
 
     @staticmethod
     def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +41,8 @@ class DetectorOptions:
         model.add_argument(
             "--weights",
             metavar="NAME|FILE",
-            help="a model of `df2s2 models`, or a trained one, whose config is taken from it; "
-            f"without it and --config-file {DEFAULT_MODEL}, which comes with the package",
+            help="a model of `df2s2 models`, or a trained or exported one, whose config is taken "
+            f"from it; without it and --config-file {DEFAULT_MODEL}, which comes with the package",
         )
         model.add_argument(
             "--config-file",
@@ -67,6 +71,13 @@ class DetectorOptions:
             help="of the arithmetic (%(default)s); auto is bf16 where that is fast; maps of some "
             "detectors exceed fp16",
         )
+        speed.add_argument(
+            "--runtime",
+            choices=RUNTIMES,
+            default="auto",
+            help="what computes the network: PyTorch, or on a CPU ONNX Runtime or OpenVINO "
+            "(%(default)s: ONNX Runtime for models that have a file of ONNX, else PyTorch)",
+        )
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> DetectorOptions:
@@ -80,4 +91,5 @@ class DetectorOptions:
             overrides=args.opts,
             batch_size=args.batch_size,
             precision=args.precision,
+            runtime=args.runtime,
         )

@@ -112,8 +112,8 @@ class FaceFinder(ABC, Generic[Detections]):
 
         Args:
             sources: path of an image, of a folder with all images and videos below it, or of a
-                video, a pattern such as "photos/**/*.jpg", or several of these. Files count once,
-                images come before videos; see
+                video, a pattern such as "photos/**/*.jpg", the address of a stream, or several of
+                these. Files count once, images come before videos; see
                 :func:`~df2s2_d2.inference.media.sources.find_sources`.
             strict: whether what cannot be read is an error. By default it is passed over with a
                 warning, and noted in the search's ``failures``.
@@ -124,6 +124,7 @@ class FaceFinder(ABC, Generic[Detections]):
 
         Raises:
             FileNotFoundError: if a source does not exist or holds neither images nor videos.
+            ModuleNotFoundError: if a source is a stream, but PyAV is not installed.
             ValueError: if a source is no path.
         """
         if isinstance(sources, (str, os.PathLike)) or not isinstance(sources, Iterable):

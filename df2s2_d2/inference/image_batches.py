@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 # Images are looked at in chunks of so many full batches, so that those of one size meet.
 BATCHES_TOGETHER = 4
@@ -64,3 +65,23 @@ def chunks(
         raise
     if chunk:
         yield chunk
+
+
+def found_or_failed(
+    predict: Callable[[list[Item]], list[Found]], images: list[Item]
+) -> list[Found | Exception]:
+    """What is found in each image, whatever another one of them does to the detector.
+
+    Args:
+        predict: gives what is found in each of several images.
+        images: that are looked at together, and each alone if that fails.
+
+    Returns:
+        For each image what is found in it, or what the detector raised.
+    """
+    try:
+        return list(predict(images))
+    except Exception as error:
+        if len(images) == 1:
+            return [error]
+        return [found for image in images for found in found_or_failed(predict, [image])]

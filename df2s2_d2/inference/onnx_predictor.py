@@ -1,4 +1,4 @@
-"""Faces in images of any kind, by ONNX Runtime."""
+"""Faces in images of any kind, by a file of ``df2s2 export`` and without PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from df2s2_d2.inference.detect_onnx import FaceDetector
 from df2s2_d2.inference.face_finder import FaceFinder
 from df2s2_d2.inference.faces import Faces
 from df2s2_d2.inference.image_input import ImageLike
-from df2s2_d2.missing_packages import with_remedy
+from df2s2_d2.inference.runtimes import open_engine
 from df2s2_d2.models import local_file
 
 
@@ -26,24 +26,32 @@ class OnnxPredictor(FaceFinder[Faces]):
     finds.
 
     Args:
-        model: name of a model with an ONNX file, such as "faces-small", or path of a file.
+        model: name of a model with an ONNX file, such as "faces-small", or path of an exported
+            file.
         image_format: order of the channels of arrays, "BGR" (OpenCV's) or "RGB".
+        runtime: what runs the file: "onnx", which is ONNX Runtime, or "openvino", which alone runs
+            files of OpenVINO (``*.xml``).
+        precision: of the arithmetic, see :func:`~df2s2_d2.inference.runtimes.open_engine`.
 
     Raises:
-        ModuleNotFoundError: if onnxruntime is not installed; says how.
+        ModuleNotFoundError: if the runtime is not installed; says how.
         FileNotFoundError, ValueError: if there is no such file, or it is something else.
     """
 
-    def __init__(self, model: str | os.PathLike, *, image_format: str = "BGR"):
+    def __init__(
+        self,
+        model: str | os.PathLike,
+        *,
+        image_format: str = "BGR",
+        runtime: str = "onnx",
+        precision: str = "fp32",
+    ):
         # The network gets one image at a time: it would have to pad those of different sizes.
         super().__init__(batch_size=1, image_format=image_format)
-        path = local_file(os.fspath(model), "onnx")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"The model {path} does not exist: give an ONNX file or a name")
-        try:
-            self._detector = FaceDetector(path)
-        except ModuleNotFoundError as error:
-            raise with_remedy(error) from error
+        self._detector = FaceDetector(
+            local_file(os.fspath(model), "onnx"),
+            lambda path: open_engine(runtime, path, precision=precision)[:2],
+        )
 
     def _as_faces(self, detections: Faces) -> Faces:
         return detections

@@ -22,6 +22,8 @@ from df2s2_d2.inference.faces import Faces
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, batches, chunks
 from df2s2_d2.inference.image_input import ImageLike
+from df2s2_d2.inference.runtimes import is_exported
+from df2s2_d2.inference.runtimes.choice import choose_runtime, engine_detector
 from df2s2_d2.inference.trained_weights import (
     check_weights_file,
     load_trained,
@@ -54,7 +56,7 @@ class _Prepared:
 
 
 class Predictor(FaceFinder[Instances]):
-    """Finds faces in images, folders and videos, by PyTorch.
+    """Finds faces in images, folders and videos, by PyTorch or by an engine for the CPU.
 
     It needs neither data sets nor the training code's environment. What it is called with, and
     what it gives, is told by :meth:`__call__`, :meth:`find`, :meth:`stream` and :meth:`search`;
@@ -71,23 +73,29 @@ class Predictor(FaceFinder[Instances]):
 
     Attributes:
         cfg: what the detector was built by.
-        model: the detector, a FaceDetector optimized for inference.
+        runtime: what computes it: "torch", "onnx" or "openvino".
+        model: the detector as that runs it; in PyTorch a FaceDetector optimized for inference.
 
     Args:
         model: name of a model, such as "faces-small"; path of a checkpoint that carries its
-            config; path of a ``.yaml`` config, or a config, which name a checkpoint in
-            ``MODEL.WEIGHTS``.
+            config, or of a file of ``df2s2 export``; path of a ``.yaml`` config, or a config,
+            which name one of these in ``MODEL.WEIGHTS``.
         overrides: ``[key, value, ...]`` over the config. ``MODEL.DEVICE`` "cuda" becomes "cpu"
             where there is no GPU.
         batch_size: most images that the model gets at once; fewer if they have more pixels than
             ``TEST.AUG.MAX_PIXELS`` together.
         tile_above: images with a longer side, in pixels, are also looked at in their original
             size, in tiles, so that their small faces are found; 0 = none.
-        precision: of the arithmetic, see :func:`~df2s2_d2.inference.fast_path.optimize`; other
-            models than a FaceDetector run in "fp32".
+        precision: of the arithmetic, see :func:`~df2s2_d2.inference.fast_path.optimize`, and of
+            engines :func:`~df2s2_d2.inference.runtimes.open_engine`; other models than a
+            FaceDetector run in "fp32".
         image_format: order of the channels of arrays and tensors, "BGR" (OpenCV's) or "RGB".
         face_class: number of the class that is the face, in models with several classes, whose
             other detections are left out; None gives those of all classes.
+        runtime: what computes the network: "torch", "onnx" (ONNX Runtime), "openvino", or "auto",
+            the fastest that finds the same, see
+            :func:`~df2s2_d2.inference.runtimes.choice.choose_runtime`. Engines run FaceDetectors,
+            on the CPU.
 
     Raises:
         FileNotFoundError, ValueError: if the config, the checkpoint or an argument is wrong; says
@@ -104,6 +112,7 @@ class Predictor(FaceFinder[Instances]):
         precision: str = "fp32",
         image_format: str = "BGR",
         face_class: int | None = 0,
+        runtime: str = "auto",
     ):
         super().__init__(batch_size=batch_size, image_format=image_format)
         if tile_above < 0:
@@ -111,9 +120,17 @@ class Predictor(FaceFinder[Instances]):
         self.face_class = face_class
         self.cfg = _config(model, overrides)
         check_image_format("INPUT.FORMAT", self.cfg.INPUT.FORMAT)
+        self.runtime = choose_runtime(runtime, self.cfg, precision)
+        if self.runtime != "torch":
+            self.cfg.MODEL.DEVICE = "cpu"
+        weights = self.cfg.MODEL.WEIGHTS
         detector = build_model(self.cfg).eval()
-        load_trained(detector, self.cfg.MODEL.WEIGHTS)
-        self.model = _for_inference(detector, precision, self.cfg.MODEL.WEIGHTS)
+        if not is_exported(weights):
+            load_trained(detector, weights)
+        if self.runtime == "torch":
+            self.model = _for_inference(detector, precision)
+        else:
+            self.model = engine_detector(self.runtime, self.cfg, detector, precision)
         self.divisor = max(1, detector.backbone.size_divisibility)
         self.choice = ScaleChoice.from_config(self.cfg, tile_above, self.divisor)
 
@@ -165,7 +182,13 @@ class Predictor(FaceFinder[Instances]):
 
     def _detect_in_scales(self, item: _Prepared) -> Instances:
         merge = self.cfg.TEST.AUG.MERGE if self.cfg.TEST.AUG.ENABLED else "nms"
-        detector = DenseDetectorWithTTA(self.cfg, self.model, scales=item.scales, merge=merge)
+        detector = DenseDetectorWithTTA(
+            self.cfg,
+            self.model,
+            scales=item.scales,
+            merge=merge,
+            size_divisibility=self.divisor,
+        )
         return detector([{"image": item.image}])[0]["instances"].to("cpu")
 
 
@@ -195,11 +218,11 @@ def _config(model: str | os.PathLike | CfgNode, overrides: list | tuple) -> CfgN
     return without_training_parts(cfg)
 
 
-def _for_inference(detector: nn.Module, precision: str, weights: str) -> nn.Module:
+def _for_inference(detector: nn.Module, precision: str) -> nn.Module:
     """A FaceDetector on the fast path, others as they are.
 
     Raises:
-        ValueError: if the precision is none for this detector, or its weights are not finite.
+        ValueError: if the precision is none for this detector.
     """
     if isinstance(detector, FaceDetector):
         return optimize(detector, precision)
@@ -209,11 +232,4 @@ def _for_inference(detector: nn.Module, precision: str, weights: str) -> nn.Modu
             f"precision: a {kind} runs in fp32, and only a FaceDetector in others too; found "
             f"{precision!r}"
         )
-    # A FaceDetector refuses to give what is not finite; others would find nothing.
-    for name, parameter in detector.named_parameters():
-        if not parameter.isfinite().all():
-            raise ValueError(
-                f"The weights in {weights} are not finite ({name}): the training diverged; take an "
-                "earlier checkpoint"
-            )
     return detector.requires_grad_(False)

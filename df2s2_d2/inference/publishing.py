@@ -6,11 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from detectron2.config import CfgNode
 from safetensors.torch import save
 from torch import Tensor
 
-from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.checkpoint_config import config_of, portable
 from df2s2_d2.inference.export import export_detector, load_exportable
 from df2s2_d2.inference.export.half_weights import store_weights_as_half
 from df2s2_d2.inference.trained_weights import CONFIG_KEY
@@ -60,7 +59,7 @@ def publish(
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    path.write_bytes(save(weights, metadata={CONFIG_KEY: _portable(cfg).dump()}))
+    path.write_bytes(save(weights, metadata={CONFIG_KEY: portable(cfg).dump()}))
     files = {"weights": path}
     if onnx:
         files["onnx"] = folder / f"{name}.onnx"
@@ -77,14 +76,6 @@ def _as_half(name: str, tensor: Tensor, path: str) -> Tensor:
     if not half.isfinite().all():
         raise ValueError(f"{path}: {name!r} holds values that float16 cannot hold")
     return half
-
-
-def _portable(cfg: CfgNode) -> CfgNode:
-    """A copy of ``cfg`` that names no file of the machine where the weights were trained."""
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.WEIGHTS = cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
-    return cfg
 
 
 def _described(path: Path) -> dict[str, Any]:

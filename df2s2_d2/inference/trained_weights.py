@@ -182,7 +182,8 @@ def load_trained(model: nn.Module, path: str) -> None:
             are passed over.
 
     Raises:
-        ValueError: if the file is no checkpoint, or not of this detector; names some weights.
+        ValueError: if the file is no checkpoint, not of this detector, or of one that diverged;
+            names some weights.
     """
     weights = weights_in(read_checkpoint(path), path)
     expected = model.state_dict()
@@ -197,6 +198,14 @@ def load_trained(model: nn.Module, path: str) -> None:
             f"The weights in {path} are not of the detector that the config describes "
             f"({differences}): give the config that they were trained by"
         )
+    # Behind a rectifier, what is not finite may seem to be no more than a detector that finds
+    # nothing.
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise ValueError(
+                f"The weights in {path} are not finite ({name}): the training diverged; take an "
+                "earlier checkpoint"
+            )
     model.load_state_dict(weights)
 
 

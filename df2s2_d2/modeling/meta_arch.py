@@ -10,6 +10,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from df2s2_d2.config_checks import check_keys_added
+from df2s2_d2.modeling.finite_maps import first_not_finite
 from df2s2_d2.modeling.host_sync import to_device
 from df2s2_d2.modeling.postprocessing import resize_detections, select_detections, to_instances
 from df2s2_d2.modeling.shot import Shot
@@ -136,7 +137,8 @@ class FaceDetector(DenseDetector):
         """Detections of each image, in pixels of the output that its dict wants.
 
         Raises:
-            FloatingPointError: if a candidate is not finite.
+            FloatingPointError: if what the head computes is not finite; names the layer that is
+                the first at fault.
         """
         output_sizes = [
             (inputs.get("height", height), inputs.get("width", width))
@@ -147,10 +149,7 @@ class FaceDetector(DenseDetector):
         boxes, scores = self.candidates(images.tensor, image_sizes)
         # Else the image would seem to be without faces.
         if not (boxes.isfinite().all() & scores.isfinite().all()):
-            raise FloatingPointError(
-                "the detector computes boxes or scores that are not finite: its weights are "
-                "broken, or its maps exceed the range of half precision"
-            )
+            raise FloatingPointError(self._reason_not_finite(images.tensor, image_sizes))
         detections = select_detections(
             boxes,
             scores,
@@ -163,6 +162,21 @@ class FaceDetector(DenseDetector):
             detections, image_sizes, wanted_sizes, self.round_boxes_outward
         )
         return to_instances(detections, output_sizes)
+
+    def _reason_not_finite(self, images: Tensor, image_sizes: Tensor) -> str:
+        """Why :meth:`candidates` gives what is not finite, and what to do."""
+        # As it stands here, since CUDA graphs do not come by the layers.
+        layer = first_not_finite(self, lambda: FaceDetector.candidates(self, images, image_sizes))
+        if layer is not None and layer.dtype == torch.float16:
+            return (
+                f"the detector's layer {layer.name} exceeds {torch.finfo(layer.dtype).max:.0f}, "
+                "where float16 ends: run it in bf16 or fp32"
+            )
+        where = f", first in its layer {layer.name}" if layer is not None else ""
+        return (
+            f"the detector computes boxes or scores that are not finite{where}: its weights are "
+            "broken"
+        )
 
     def candidates(self, images: Tensor, image_sizes: Tensor) -> tuple[Tensor, Tensor]:
         """The highest-scoring boxes of each image, duplicates and all; the host never waits.

@@ -253,16 +253,17 @@ class Shot(nn.Module):
 
         Returns:
             Boxes (N, C, 4), XYXY in pixels, and their scores (N, C), descending; anchors in the
-            padding of an image score 0.
+            padding of an image score 0. What comes of outputs that are not finite is NaN, and
+            stands before all others.
         """
         grids = self.grids(outputs)
         logits, deltas = flatten_logits(outputs), flatten_deltas(outputs)
-        scores = logits.sigmoid() * anchors_in_image(grids, image_sizes)
+        scores = _unless_infinite(logits, logits.sigmoid()) * anchors_in_image(grids, image_sizes)
         scores, index = scores.topk(_at_most(num_candidates, scores.shape[1]), dim=1)  # (N, C)
         anchors = torch.cat([grid.boxes() for grid in grids])[index]  # (N, C, 4)
         deltas = deltas.gather(1, index[..., None].expand(-1, -1, 4))
         boxes = self.box2box_transform.apply_deltas(deltas.flatten(0, 1), anchors.flatten(0, 1))
-        return boxes.view_as(deltas), scores
+        return _unless_infinite(deltas.sum(dim=-1, keepdim=True), boxes.view_as(deltas)), scores
 
 
 def _check_names(in_features: Sequence[str], shapes: Mapping[str, ShapeSpec]) -> None:
@@ -278,6 +279,19 @@ def _check_names(in_features: Sequence[str], shapes: Mapping[str, ShapeSpec]) ->
 def _at_most(limit: int, count: int | Tensor) -> int | Tensor:
     # While a detector is traced its shapes are tensors, and have to stay so to fit other images.
     return count.clamp(max=limit) if isinstance(count, Tensor) else min(limit, count)
+
+
+def _unless_infinite(outputs: Tensor, results: Tensor) -> Tensor:
+    """Results, but NaN where the outputs that they were computed from are not finite.
+
+    The sigmoid of an infinite logit is a score like any other, and sizes are decoded up to a limit:
+    maps that overflow would be found out by nothing.
+    """
+    # An exported detector computes in single precision, with weights that are finite, and is to
+    # consist of operators that every runtime has.
+    if torch.jit.is_tracing():
+        return results
+    return results.masked_fill(~outputs.isfinite(), torch.nan)
 
 
 def flatten_logits(outputs: HeadOutputs) -> Tensor:

@@ -25,6 +25,8 @@ _PLACES += ("MASTER_PORT", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
+_POLL_SECONDS = 0.2
+
 
 class Process:
     """``python -m df2s2_d2 ARGUMENTS``, whose output goes to a file.
@@ -59,7 +61,10 @@ class Process:
             Its exit code; of a process that a signal killed, 128 + its number.
         """
         with self._passing_signals_on():
-            code = self._child.wait()
+            # Awake now and then: a signal that comes just before a wait without end is noted by
+            # Python, and passed on only after it.
+            while (code := self._child.poll()) is None:
+                time.sleep(_POLL_SECONDS)
         self._note.unlink(missing_ok=True)
         return 128 - code if code < 0 else code
 

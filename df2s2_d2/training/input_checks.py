@@ -23,6 +23,7 @@ from df2s2_d2.training.model_checks import (
 )
 from df2s2_d2.training.resume import check_start
 from df2s2_d2.training.schedule_checks import check_schedule
+from df2s2_d2.training.trackers import check_trackers
 
 
 def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) -> None:
@@ -47,6 +48,7 @@ def check_inputs(cfg: CfgNode, for_training: bool = True, resume: bool = False) 
         check_switches(cfg)
         check_schedule(cfg, comm.get_world_size())
         check_start(cfg, _build_model(cfg), resume)
+        on_main_process(partial(check_trackers, cfg))
     else:
         path = weights_to_evaluate(cfg, resume)
         load_trained(build_untrained(without_training_parts(cfg)), path)

@@ -33,6 +33,8 @@ _SECONDS_FOR_THE_FIRST = 10.0
 # Processes end together; one that has not when another has failed is ended, twice as late killed.
 _SECONDS_TO_END = 10.0
 
+_POLL_SECONDS = 1.0
+
 
 def launch(
     main: Callable[[argparse.Namespace], object],
@@ -169,7 +171,9 @@ def _spawn(num_processes: int, main: Callable, args: argparse.Namespace, device:
     )
     with _forwarding_signals(context.pids()):
         try:
-            while not context.join(grace_period=_SECONDS_TO_END):
+            # Awake now and then: a signal that comes just before a wait without end is noted by
+            # Python, and forwarded only after it.
+            while not context.join(timeout=_POLL_SECONDS, grace_period=_SECONDS_TO_END):
                 pass
         except mp.ProcessExitedException as error:
             # It has said what there is to say; a negative code is the signal that killed it.

@@ -31,6 +31,7 @@ from df2s2_d2.training.lazy_trainer import LazyTrainer
 from df2s2_d2.training.model_checks import check_device
 from df2s2_d2.training.resume import check_start, optimizer_name
 from df2s2_d2.training.schedule_checks import check_bottom_up_rate, check_counts
+from df2s2_d2.training.trackers import check_trackers
 
 
 def run(args: argparse.Namespace) -> None:
@@ -112,6 +113,7 @@ def check_inputs(lazy: DictConfig, for_training: bool = True, resume: bool = Fal
             cfg.SOLVER.OPTIMIZER = optimizer_name(parts.optimizer(model).param_groups[0])
         _check_bottom_up(cfg, model)
         check_start(cfg, model, resume)
+        on_main_process(partial(check_trackers, cfg))
     else:
         if not parts.has_test:
             raise ValueError("The LazyConfig has no dataloader.test and dataloader.evaluator")

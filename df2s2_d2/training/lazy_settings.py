@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from detectron2.config import CfgNode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from df2s2_d2.config import load_config
 
@@ -38,6 +38,7 @@ PLACES = {
     "DATASETS.TRAIN": "dataloader.train.dataset.names",
     "DATASETS.TEST": "dataloader.test.dataset.names",
     "DATASETS.INVALID_FACES": "dataloader.train.mapper.invalid_faces",
+    "TRACKERS": "train.trackers",
 }
 
 # Further keys below `train`: those that are read elsewhere, and what detectron2's own script has.
@@ -76,6 +77,17 @@ def run_settings(lazy: DictConfig) -> CfgNode:
         if value is not None:
             _set(cfg, key, place, value)
     return cfg
+
+
+def plain_values(node: Any) -> Any:
+    """A LazyConfig, or a part of it, of plain values; classes and functions by their names."""
+    if isinstance(node, DictConfig):
+        return {str(name): plain_values(value) for name, value in node.items()}
+    if isinstance(node, (ListConfig, list, tuple)):
+        return [plain_values(value) for value in node]
+    if node is None or isinstance(node, (str, int, float, bool)):
+        return node
+    return getattr(node, "__qualname__", str(node))
 
 
 @contextmanager
@@ -133,7 +145,7 @@ def _set(cfg: CfgNode, key: str, place: str, value: Any) -> None:
     for part in filter(None, node.split(".")):
         cfg = cfg[part]
     expected = type(cfg[name])
-    if expected is tuple:  # names of data sets
+    if expected is tuple:  # names of data sets, or of trackers
         value = (value,) if isinstance(value, str) else tuple(value)
     is_number = expected is float and type(value) is int
     if type(value) is not expected and not is_number:

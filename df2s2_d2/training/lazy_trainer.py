@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from df2s2_d2.training.acceleration import use_channels_last
 from df2s2_d2.training.lazy_parts import LazyParts
-from df2s2_d2.training.lazy_settings import run_settings
+from df2s2_d2.training.lazy_settings import plain_values, run_settings
 from df2s2_d2.training.trainer import Trainer
 
 
@@ -39,6 +39,9 @@ class LazyTrainer(Trainer):
 
     def carried_by_checkpoints(self, cfg: CfgNode) -> dict[str, Any]:
         return {}
+
+    def tracked_settings(self) -> dict[str, Any]:
+        return plain_values(self.parts.lazy)
 
     def build_model(self, cfg: CfgNode) -> nn.Module:
         model = self.parts.model(cfg.MODEL.DEVICE)

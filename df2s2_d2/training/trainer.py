@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 import torch
+import yaml
 from detectron2.config import CfgNode
 from detectron2.data import build_detection_test_loader
 from detectron2.engine import DefaultTrainer, TrainerBase, hooks
@@ -48,6 +49,7 @@ from df2s2_d2.training.resume import (
 )
 from df2s2_d2.training.signals import StopOnSignal, stoppable
 from df2s2_d2.training.step import WRITE_PERIOD, build_step
+from df2s2_d2.training.trackers import build_tracker_writers
 from df2s2_d2.training.weight_average import build_weight_average
 
 logger = logging.getLogger(__name__)
@@ -203,12 +205,20 @@ class Trainer(DefaultTrainer):
         output_dir = f"{cfg.OUTPUT_DIR}/inference/{dataset_name}"
         return build_evaluator(dataset_name, output_dir, protocol_of(cfg))
 
+    def tracked_settings(self) -> dict[str, Any]:
+        """What trackers show of the run's config, nested, of plain values."""
+        return yaml.safe_load(self.cfg.dump())
+
     def build_writers(self) -> list[EventWriter]:
         folder = self.cfg.OUTPUT_DIR
         os.makedirs(folder, exist_ok=True)
+        trainer = weakref.proxy(self)
         return [
             CommonMetricPrinter(self.max_iter),
             MetricsWriter(os.path.join(folder, "metrics.json")),
+            *build_tracker_writers(
+                self.cfg, self.tracked_settings(), lambda: trainer.start_iter > 0
+            ),
             TensorboardXWriter(folder),
         ]
 

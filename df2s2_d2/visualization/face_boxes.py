@@ -27,23 +27,30 @@ _MOST_OF_BOX = 0.1
 def draw_detections(
     image: np.ndarray, detections: Instances, faces: np.ndarray | None = None
 ) -> np.ndarray:
-    """:func:`draw_faces` of detections on the CPU."""
+    """:func:`draw_faces` of detections on the CPU, with their ``track_ids`` if they have any."""
     boxes, scores = detections.pred_boxes.tensor.numpy(), detections.scores.numpy()
-    return draw_faces(image, boxes, scores, faces)
+    track_ids = detections.track_ids.numpy() if detections.has("track_ids") else None
+    return draw_faces(image, boxes, scores, faces, track_ids)
 
 
 def draw_faces(
-    image: np.ndarray, boxes: np.ndarray, scores: np.ndarray, faces: np.ndarray | None = None
+    image: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    faces: np.ndarray | None = None,
+    track_ids: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw each detection with its confidence as opacity, as DF²S² figure 1 does.
 
-    Lines lie around the boxes, and boxes wide enough for it carry their confidence as a number.
+    Lines lie around the boxes, and boxes wide enough for it carry their confidence as a number, or
+    that of their track.
 
     Args:
         image: (H, W, 3) uint8 RGB; it is not changed.
         boxes: (N, 4) detections, XYXY in pixels of the image.
         scores: (N,), confidence from 0 to 1.
         faces: (M, 4) annotated faces, XYXY, drawn beneath the detections.
+        track_ids: (N,) numbers of the detections' tracks; None if they are not tracked.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -55,7 +62,8 @@ def draw_faces(
     for index in np.argsort(scores, kind="stable"):  # the most certain are on top
         score = float(scores[index])
         _draw_box(picture, boxes[index], scale, FACE_COLOR, score)
-        _draw_label(picture, boxes[index], scale, score)
+        label = f"{score:.2f}" if track_ids is None else f"#{track_ids[index]}"
+        _draw_label(picture, boxes[index], scale, label, score)
     return picture
 
 
@@ -71,9 +79,11 @@ def _draw_box(
     _blend(picture, (x2, y1, right, y2), color, opacity)
 
 
-def _draw_label(picture: np.ndarray, box: np.ndarray, scale: float, score: float) -> None:
-    """The score upon the box, or in its upper edge at the top of the image, if it fits."""
-    text, size = f"{score:.2f}", _FONT_SCALE * scale
+def _draw_label(
+    picture: np.ndarray, box: np.ndarray, scale: float, text: str, opacity: float
+) -> None:
+    """A word upon the box, or in its upper edge at the top of the image, if it fits."""
+    size = _FONT_SCALE * scale
     thickness = max(1, round(size))
     (width, height), baseline = cv2.getTextSize(text, _FONT, size, thickness)
     margin = max(1, round(scale))
@@ -83,9 +93,8 @@ def _draw_label(picture: np.ndarray, box: np.ndarray, scale: float, score: float
     line = _line_width(box, scale)
     left, tag_height = max(x1 - line, 0), height + baseline + margin
     bottom = max(y1 - line, tag_height)
-    _blend(
-        picture, (left, bottom - tag_height, left + width + 2 * margin, bottom), FACE_COLOR, score
-    )
+    tag = left, bottom - tag_height, left + width + 2 * margin, bottom
+    _blend(picture, tag, FACE_COLOR, opacity)
     place = left + margin, bottom - baseline
     cv2.putText(picture, text, place, _FONT, size, (0, 0, 0), thickness, cv2.LINE_AA)
 

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import evaluation, make_table
 from benchmarks.wider_face_loops import evaluate_by_loops
 from df2s2_d2.evaluation import GroundTruth, evaluate_wider_face
+from df2s2_d2.evaluation.fddb import evaluate_fddb
 from tests.evaluation.wider_face.ground_truth_files import save_ground_truth
 from tests.evaluation.wider_face.reference import evaluate_setting
 
@@ -43,6 +44,7 @@ def test_benchmark_measures_growth_and_the_whole_tool(tmp_path):
     save_ground_truth(tmp_path)
     output = tmp_path / "evaluation.json"
     options = ["--detections", "20", "400", "--max-loops", "20", "--command-detections", "100"]
+    options += ["--fddb-detections", "800", "1600"]
     evaluation.main(
         ["--ground-truth", str(tmp_path), *options, "--repeats", "1", "--output", str(output)]
     )
@@ -56,3 +58,14 @@ def test_benchmark_measures_growth_and_the_whole_tool(tmp_path):
     assert command["command_seconds"] > command["read_seconds"] > 0
     table = make_table.to_markdown(document)
     assert "not run" in table and "archive of 100 detections" in table
+    first, second = document["results"]["fddb"]
+    assert (first["detections"], second["detections"]) == (800, 1600)
+    assert second["times_the_first"] == second["seconds"] / first["seconds"]
+    assert "protocol 800 detections" in table and "; 1,600, " in table
+
+
+def test_drawn_faces_of_fddb_are_found_among_all_that_is_kept():
+    detections, folds, sizes = evaluation.draw_fddb(4000, np.random.default_rng(0))
+    result = evaluate_fddb(detections, folds, sizes)
+    assert (result.num_images, result.num_faces, result.num_detections) == (5, 10, 4000)
+    assert (result.discrete[-1], result.false_positives[-1]) == (1, 3990)

@@ -22,17 +22,22 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.source_options import SourceOptions
+from df2s2_d2.inference.media.sources import LiveOptions
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
+from df2s2_d2.inference.ray_options import RayOptions
 from df2s2_d2.models import local_file
 
 
 def parse(*words: str) -> SimpleNamespace:
     """The options of a command line, by what they are about."""
     args = build_parser(detect, "df2s2 detect").parse_intermixed_args(words)
+    results = ResultOptions.from_args(args)
     return SimpleNamespace(
         detector=DetectorOptions.from_args(args),
         sources=SourceOptions.from_args(args),
-        results=ResultOptions.from_args(args),
+        results=results,
         pictures=PictureOptions.from_args(args),
+        tracking=TrackingOptions.from_args(args, results.formats),
     )
 
 
@@ -70,6 +75,23 @@ def test_faces_are_shown_above_a_half_and_hidden_above_less():
         assert options.results.score_threshold == 0.01
 
 
+def test_streams_are_tried_again_for_a_minute():
+    assert parse("a").sources.live == LiveOptions(60, None)
+    options = parse("rtsp://camera/1", "--reconnect", "5", "--duration", "0.5").sources
+    assert options == SourceOptions(["rtsp://camera/1"], None, LiveOptions(5, 0.5))
+    assert parse("--webcam", "0", "--duration", "9").sources.live.duration == 9
+
+
+def test_faces_are_followed_for_a_second_unless_told_otherwise():
+    for words, is_written, max_gap in (
+        ([], False, 1.0),
+        (["--track"], True, 1.0),
+        (["--track", "--save", "wider", "csv", "--max-gap", "0"], True, 0.0),
+        (["--blur", "--max-gap", "2.5"], False, 2.5),
+    ):
+        assert parse("a", *words).tracking == TrackingOptions(is_written, max_gap)
+
+
 def test_margin_of_crops_and_style_may_be_left_out():
     plain = parse("a").pictures
     assert (plain.crop_margin, plain.hide) == (None, None)
@@ -77,6 +99,17 @@ def test_margin_of_crops_and_style_may_be_left_out():
     assert parse("a", "--crops", "0").pictures.crop_margin == 0
     assert parse("a", "--blur").pictures.hide == "pixelate"
     assert parse("a", "--save").results.formats == []
+
+
+def test_runs_over_a_cluster_have_formats_of_their_own():
+    args = build_parser(detect, "df2s2 detect").parse_intermixed_args(
+        ["s3://b/a", "--ray", "auto", "--output", "s3://b/found", "--save", "jsonl", "jsonl"]
+    )
+    assert RayOptions.from_args(args) == RayOptions("auto", None, "s3://b/found", ["jsonl"], False)
+    args = build_parser(detect, "df2s2 detect").parse_intermixed_args(
+        ["a", "--ray", "local", "--ray-workers", "3", "--resume"]
+    )
+    assert RayOptions.from_args(args) == RayOptions("local", 3, "found", ["parquet"], True)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +121,31 @@ def test_margin_of_crops_and_style_may_be_left_out():
         ("a --threshold 50", "expected a number from 0 to 1, found 50"),
         ("a --batch-size 0", "expected a whole number from 1, found 0"),
         ("a --batch-size x", "expected a whole number from 1, found x"),
+        ("a --track --save wider coco", "--track is for json, jsonl, csv: add one of them"),
+        ("a --max-gap 2", "--max-gap changes what --track and --blur do: add one of them"),
+        ("a --blur --max-gap 61", "expected a number from 0 to 60, found 61"),
         ("a --coco-ground-truth g.json", "--coco-ground-truth changes coco.json"),
         ("--webcam 0 --show", "--show needs a display, and there is none"),
         ("--webcam 0 --resume", "--resume and --shard are for files"),
         ("--webcam 0 --shard 1/2", "--resume and --shard are for files"),
+        ("rtsp://camera/1 --resume", "--resume and --shard are for files"),
+        ("a --input rtsp://camera/1 --shard 1/2", "--resume and --shard are for files"),
+        ("a.mp4 --duration 5", "--duration is for cameras and streams"),
+        ("--webcam 0 --duration -1", "expected a number from 0 to 31622400, found -1"),
+        ("--webcam 0 --ray local", "--webcam is for runs in one process"),
+        ("a --ray local --blur", "--blur is for runs in one process: leave out either it or --ray"),
+        ("a --ray local --crops 0", "--crops is for runs in one process"),
+        ("a --ray local --track", "--track is for runs in one process"),
+        ("a --ray local --max-gap 2", "--max-gap is for runs in one process"),
+        ("a --ray local --no-boxes", "--boxes is for runs in one process"),
+        ("a --ray local --shard 1/2", "--ray shares the images out by itself: leave out --shard"),
+        ("a --ray ray://host:10001", "Ray Data does not run through the client of ray://"),
+        ("a --ray local --save csv", "with --ray results are parquet or jsonl, found csv"),
+        ("a --ray local --save", "with --ray results are parquet or jsonl, found none"),
+        ("a --ray local --ray-workers 0", "expected a whole number from 1, found 0"),
+        ("a --ray-workers 2", "--ray-workers is for runs over a cluster: add --ray local"),
+        ("a --save parquet", "--save parquet is for runs over a cluster"),
+        ("a --output s3://b/found", "--output s3://b/found is for runs over a cluster"),
         ("a --shard 3/2", "argument --shard: expected the number of this run and that of all"),
     ],
 )

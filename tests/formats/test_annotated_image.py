@@ -52,6 +52,10 @@ def test_without_a_folder_paths_are_relative_to_the_current_one():
         ("e/../a.jpg", "s3://bucket/images", False),
         ("../a.jpg", "", False),
         ("/anywhere/a.jpg", "/", False),
+        ("C:\\photos\\a.jpg", "/data/images", True),
+        ("d:/photos/a.jpg", "s3://bucket/images", True),
+        ("C:\\photos\\a.jpg", "", False),
+        ("12:30/a.jpg", "/data/images", False),
     ],
 )
 def test_paths_leave_the_folder_by_what_they_say(path, image_dir, leaves):

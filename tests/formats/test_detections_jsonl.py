@@ -22,6 +22,8 @@ def test_a_line_tells_all_of_an_image():
     assert (frame["frame"], frame["time"], frame["faces"]) == (12, 0.5, [])
     named = json.loads(format_line("a.jpg", (10, 20), FACES[:0], image="b/a"))
     assert (named["file"], named["image"]) == ("a.jpg", "b/a")
+    tracked = json.loads(format_line("c.mp4", (10, 20), FACES, 0, 0.0, track_ids=np.array([7, 0])))
+    assert [face["track"] for face in tracked["faces"]] == [7, None]
     with pytest.raises(ValueError):
         format_line("a.jpg", (10, 20), FACES * np.nan)
 
@@ -33,7 +35,7 @@ def test_lines_are_read_by_the_names_of_events(tmp_path):
         "",
         format_line("x\\人.png", (10, 20), FACES[:0]),
         format_line("y/clip.mp4", (10, 20), FACES[1:], 7, 0.25),
-        format_line("z.jpg", (10, 20), FACES, image="here/z"),
+        format_line("z.jpg", (10, 20), FACES, image="here/z", track_ids=np.array([1, 0])),
     ]
     path.write_text("\n".join(lines))
     found = read_detections(path)

@@ -5,7 +5,9 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import pytest
 
+from df2s2_d2.inference.media import video as video_module
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video import Video
 from tests.fuzzing.cases import mutated, noise
@@ -30,7 +32,17 @@ SEEDS = (video_bytes(".avi", "MJPG"), video_bytes(".mp4", "mp4v"), video_bytes("
 
 @fuzz(mutated(*SEEDS) | noise(*(seed[:60] for seed in SEEDS)), short=30)
 def test_videos(folder, case):
-    path = folder / "a.mp4"
+    check(folder / "a.mp4", case)
+
+
+@fuzz(mutated(*SEEDS) | noise(*(seed[:60] for seed in SEEDS)), short=15)
+def test_videos_by_opencv(folder, case):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(video_module, "is_pyav_installed", lambda: False)
+        check(folder / "a.mp4", case)
+
+
+def check(path: Path, case: bytes) -> None:
     path.write_bytes(case)
     messages: list[str] = []
 

@@ -121,7 +121,9 @@ print(isinstance(faces, Faces), len(results))
 
 
 def test_models_that_are_absent_or_of_another_kind_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="absent.onnx does not exist: give an ONNX file"):
+    with pytest.raises(
+        FileNotFoundError, match="absent.onnx does not exist: give an exported file"
+    ):
         OnnxPredictor("absent.onnx")
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(ValueError, match="text.onnx is no file of `df2s2 export`"):

@@ -15,10 +15,10 @@ from df2s2_d2 import Predictor
 from df2s2_d2.cli.program import main
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.training import Trainer
-from tests.small_runs import NARROW, registered, smallest_config, wider_face_files
+from tests.small_runs import registered, smallest_config, wider_face_files
 
 LEVELS = [[16], [32], [64], [128], [256]]
-COMMON = NARROW | {"MODEL__FPN__OUT_CHANNELS": 16, "MODEL__ANCHOR_GENERATOR__SIZES": LEVELS}
+COMMON = {"MODEL__FPN__OUT_CHANNELS": 16, "MODEL__ANCHOR_GENERATOR__SIZES": LEVELS}
 RETINANET = {
     "MODEL__META_ARCHITECTURE": "RetinaNet",
     "MODEL__BACKBONE__NAME": "build_retinanet_resnet_fpn_backbone",

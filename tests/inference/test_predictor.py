@@ -366,12 +366,13 @@ def test_augmented_large_images_are_looked_at_in_their_original_size(blob_predic
     assert found_boxes(blob_predictor(*overrides, tile_above=500), image) == boxes
 
 
-def test_broken_weights_are_an_error_not_an_image_without_faces(checkpoint, tmp_path):
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_broken_weights_are_an_error_not_an_image_without_faces(checkpoint, tmp_path, value):
     broken = torch.load(checkpoint)
-    broken["model"]["head.head.face_logits.weight"].fill_(torch.nan)
+    broken["model"]["head.head.face_logits.bias"][0] = value
     torch.save(broken, tmp_path / "broken.pth")
-    with pytest.raises(FloatingPointError, match="not finite"):
-        Predictor(tmp_path / "broken.pth")(IMAGE)
+    with pytest.raises(ValueError, match=r"broken.pth are not finite \(head.head.face_logits.bias"):
+        Predictor(tmp_path / "broken.pth")
 
 
 def test_models_that_find_no_boxes_are_refused(checkpoint):

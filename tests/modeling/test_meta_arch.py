@@ -109,10 +109,13 @@ def test_at_inference_neither_masks_nor_the_first_shot_run(tiny_detector):
 
 
 @pytest.mark.parametrize("part", ["face_logits", "box_deltas"])
-def test_what_is_not_finite_is_an_error_not_an_image_without_faces(tiny_detector, part):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_an_error_not_an_image_without_faces(tiny_detector, part, value):
     detector = tiny_detector(DF2S2)
-    nn.init.constant_(getattr(detector.shot.head, part).weight, torch.nan)
-    with pytest.raises(FloatingPointError, match="not finite"):
+    nn.init.constant_(getattr(detector.shot.head, part).bias, value)
+    with pytest.raises(
+        FloatingPointError, match=f"not finite, first in its layer head.head.{part}"
+    ):
         detect(detector, [scenes.mapped_image((128, 128))])
 
 

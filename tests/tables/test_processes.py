@@ -62,16 +62,24 @@ def test_arguments_and_exit_code(training, tmp_path, monkeypatch, code, expected
 
 
 def waiting_command(training: Path, tmp_path: Path) -> subprocess.Popen:
-    """A process that starts a training, waits for it and ends with its code."""
+    """A process that starts a training, waits for it and ends with its code; it waits already."""
     code = f"""
-import sys
+import subprocess, sys
 from pathlib import Path
 from df2s2_d2.tables import processes
+
+class Training(subprocess.Popen):
+    def poll(self):
+        Path({str(tmp_path / "waiting")!r}).write_text("for it, and passes signals on")
+        return super().poll()
+
 processes.sys.executable = {str(training)!r}
+processes.subprocess.Popen = Training
 sys.exit(processes.Process(["train"], Path("data"), Path({str(tmp_path)!r})).wait())
 """
     command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     wait_for(tmp_path / "ready")
+    wait_for(tmp_path / "waiting")
     return command
 
 

@@ -62,7 +62,9 @@ def test_a_row_of_every_table_is_trained_tested_and_printed(name, table, tmp_pat
     if name == "dsfd-4":
         pytest.importorskip("timm")
     row = ROWS[name]
-    assert table(name, "--rows", row, "--scale", "1e-5") == 0
+    # That of several scales has no squares.
+    size = {} if row.endswith("-ms") else {"INPUT__RESIZE_SQUARE_TRAIN": 128}
+    assert table(name, "--rows", row, "--scale", "1e-5", **size) == 0
     printed = capsys.readouterr().out
     (path,) = (tmp_path / name / "results").iterdir()
     result = json.loads(path.read_text())

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from detectron2.data.transforms import ResizeShortestEdge
 from PIL import Image
 
 from benchmarks.models import random_images
+from df2s2_d2.inference import detect_onnx
 from df2s2_d2.inference.export import export_detector
 from tests.tiny_detectors import calibrate, tiny_config, tiny_detector
 
@@ -102,3 +104,32 @@ def test_a_model_that_is_absent_or_of_another_kind_is_one_line(folder):
         run = run_script(folder, name, "upright.png")
         assert run.returncode == 1
         assert name in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("numbers", [(np.nan, 0.5), (9, np.inf)], ids=["box", "score"])
+def test_what_is_not_finite_is_an_error_not_an_image_without_faces(tmp_path, numbers):
+    side, score = numbers
+    constants = {
+        "boxes": np.array([[0, 0, 9, side]], np.float32),
+        "scores": np.array([score], np.float32),
+        "image_index": np.zeros(1, np.int64),
+    }
+    kinds = {name: onnx.helper.np_dtype_to_tensor_dtype(x.dtype) for name, x in constants.items()}
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value))
+            for name, value in constants.items()
+        ],
+        "broken",
+        [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, [1, 3, None, None])],
+        [onnx.helper.make_tensor_value_info(name, kinds[name], None) for name in constants],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    metadata = {"channel_order": "RGB", "min_size_test": "0", "max_size_test": "0"}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, tmp_path / "broken.onnx")
+    Image.new("RGB", (20, 20)).save(tmp_path / "image.png")
+    detector = detect_onnx.FaceDetector(str(tmp_path / "broken.onnx"))
+    with pytest.raises(ValueError, match="not finite: the model is broken"):
+        detector(Image.open(tmp_path / "image.png"))

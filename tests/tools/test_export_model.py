@@ -76,9 +76,9 @@ def test_config_file_and_overrides_are_followed(run_script, files, tmp_path):
 
 
 def test_a_file_that_finds_something_else_fails_the_check(run_script, files, tmp_path, monkeypatch):
-    def export_another(detector, *arguments):
+    def export_another(detector, *arguments, **options):
         detector.shot.head.box_deltas.bias.data += 0.1
-        export_detector(detector, *arguments)
+        export_detector(detector, *arguments, **options)
         detector.shot.head.box_deltas.bias.data -= 0.1
 
     export_detector = export.export_detector

@@ -10,6 +10,9 @@ def is_high(score: float, limit: float = 1 - LIMIT) -> bool:
     if score != score:
         raise ValueError(f"{score + 1} is no score")
     return not score < limit and True
+
+def pairs(a, b):
+    return list(zip(a, b, strict=True))
 """
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +9,10 @@ import pytest
 from df2s2_d2.evaluation import write_detections
 from tests.evaluation.wider_face.ground_truth_files import save_ground_truth
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 
-
-def run_script(*arguments) -> subprocess.CompletedProcess:
-    script = REPOSITORY / "tools/plot_precision_recall.py"
-    return subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
+@pytest.fixture
+def run_script(run_tool):
+    return partial(run_tool, "plot_precision_recall")
 
 
 @pytest.fixture
@@ -35,7 +26,7 @@ def case(tmp_path) -> Path:
     return tmp_path
 
 
-def test_detections_and_published_curves_in_one_command(case):
+def test_detections_and_published_curves_in_one_command(run_script, case):
     options = ["--ground-truth", case, "--detections", f"one={case}/found", f"two={case}/found"]
     run = run_script(
         *("--output", case / "curves.png", case / "curves.pdf"),
@@ -72,7 +63,7 @@ def test_detections_and_published_curves_in_one_command(case):
         ),
     ],
 )
-def test_errors_are_one_line(case, monkeypatch, options, message):
+def test_errors_are_one_line(run_script, case, monkeypatch, options, message):
     monkeypatch.chdir(case)
     run = run_script("--output", "curves.png", *options)
     assert run.returncode != 0

@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from df2s2_d2.training import Trainer
 from df2s2_d2.training.model_checks import build_untrained
-from df2s2_d2.training.resume import check_start, steps_done
+from df2s2_d2.training.resume import (
+    adapt_optimizer_state,
+    check_start,
+    name_parameters,
+    steps_done,
+)
 from tests.small_runs import smallest_config
 from tests.training.short_runs import load, reports
 from tests.training.watched_runs import Watch, watched_config, watched_run
@@ -147,6 +153,11 @@ def test_steps_are_as_long_as_the_number_of_processes_makes_them(saved_by, refer
     assert steps_done({"iteration": 5, "reference_world_size": saved_by}, cfg) == expected
 
 
+def test_a_checkpoint_that_names_no_number_of_processes_has_steps_of_this_run():
+    cfg = smallest_config(SOLVER__REFERENCE_WORLD_SIZE=4)
+    assert steps_done({"iteration": 5}, cfg) == 6
+
+
 def test_a_finished_run_can_be_started_again(tmp_path, caplog):
     cfg = watched_config(tmp_path, SOLVER__MAX_ITER=1)
     watched_run(cfg)
@@ -178,3 +189,18 @@ def test_a_run_goes_on_with_its_own_optimizer_alone(tmp_path):
         Trainer(other).resume_or_load(resume=True)
     _, resumed = watched_run(watched_config(tmp_path / "b", **overrides))
     assert resumed == {2: undisturbed[2]}
+
+
+def test_a_checkpoint_that_names_no_parameters_has_them_in_order():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    name_parameters(optimizer, model)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    saved = optimizer.state_dict()
+    for group in saved["param_groups"]:
+        del group["param_names"]
+    found = adapt_optimizer_state(optimizer, saved)
+    assert found["state"].keys() == {0, 1}
+    for index, parameter in enumerate(model.parameters()):
+        assert torch.equal(found["state"][index]["momentum_buffer"], parameter.grad)

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 
 from df2s2_d2.training import Trainer
-from tests.small_runs import NARROW, smallest_config
+from tests.small_runs import smallest_config
 from tests.training import short_runs
 
 
@@ -18,7 +18,6 @@ def watched_config(folder: Path, **overrides) -> CfgNode:
     """Of a tiny run on the drawn data, which leaves a checkpoint after every step."""
     return smallest_config(
         **{
-            **NARROW,
             "DATASETS__TRAIN": ("drawn_train",),
             "DATASETS__TEST": (),
             "INPUT__MIN_SIZE_TRAIN": (64,),

@@ -98,3 +98,17 @@ def test_annotated_faces_are_drawn_beneath_in_another_colour():
         grey_image(100, 100), detections([[20, 20, 80, 80]], [1.0], (100, 100)), faces
     )
     assert not (both[..., 0].astype(int) > both[..., 1].astype(int) + 60).any()
+
+
+def test_the_number_of_a_track_is_written_in_place_of_the_score():
+    box, size = [20, 50, 120, 90], (100, 140)
+    pictures = []
+    for scores, track_ids in (([0.9], None), ([0.9], [12]), ([0.9], [13]), ([0.9], [12])):
+        found = detections([box], scores, size)
+        if track_ids is not None:
+            found.track_ids = torch.tensor(track_ids)
+        pictures.append(draw_detections(grey_image(*size), found))
+    assert (pictures[0] != pictures[1]).any() and (pictures[1] != pictures[2]).any()
+    np.testing.assert_array_equal(pictures[1], pictures[3])
+    # They differ in the word upon the box alone.
+    np.testing.assert_array_equal(pictures[0][50:], pictures[1][50:])

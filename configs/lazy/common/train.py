@@ -19,6 +19,8 @@ train = dict(
     bottom_up_weights="weights/resnet50.pth",
     # The figure that model_best.pth is chosen by.
     best_metric="wider_face/AP_hard",
+    # "wandb", "mlflow": trackers that get the figures too.
+    trackers=[],
     # Moving average of the weights, which is tested in place of the latest.
     ema=dict(enabled=False, decay=0.9998),
     # Parts that each process computes its share of a batch in.

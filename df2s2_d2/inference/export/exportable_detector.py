@@ -17,10 +17,6 @@ from df2s2_d2.inference.fold_norms import fold_norms
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.boxes import clip_boxes, nonempty, round_outward
 
-# Names of the input and of the outputs of :class:`ExportableDetector`.
-INPUT = "images"
-OUTPUTS = ("boxes", "scores", "image_index")
-
 # Takes boxes (N, C, 4), scores (N, C), descending, and the detector's score_threshold,
 # nms_threshold and max_detections. Returns places (D,) int64, n x C + c of each box that is kept,
 # ascending. A score below 0 is never kept.

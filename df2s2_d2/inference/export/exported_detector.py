@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +11,9 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from df2s2_d2.inference.export.exportable_detector import (
-    INPUT,
-    OUTPUTS,
-    expected_warnings_ignored,
-)
+from df2s2_d2.inference.export.exportable_detector import expected_warnings_ignored
 from df2s2_d2.inference.export.torchscript import METADATA_FILE
+from df2s2_d2.inference.runtimes import engine_for, is_exported, open_engine
 from df2s2_d2.modeling.postprocessing import Detections
 
 
@@ -30,13 +27,13 @@ class ExportedDetector:
         metadata: see :func:`~df2s2_d2.inference.export.describe_detector`.
 
     Raises:
-        ImportError: if onnxruntime is missing for an ONNX file.
+        ImportError: if the engine for the file is missing: ONNX Runtime, or OpenVINO.
         ValueError: if it is another file; names it.
     """
 
     def __init__(self, path: str | Path):
         path = Path(path)
-        open_file = _open_onnx if path.suffix == ".onnx" else _open_torchscript
+        open_file = _open_by_engine if is_exported(str(path)) else _open_torchscript
         self._run, self.metadata = open_file(path)
 
     def __call__(self, images: Tensor) -> Detections:
@@ -44,25 +41,16 @@ class ExportedDetector:
         return Detections(*self._run(images))
 
 
-Opened = tuple[Callable[[Tensor], Sequence[Tensor]], dict[str, str]]
+Opened = tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, str]]
 
 
-def _open_onnx(path: Path) -> Opened:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            "running an ONNX file needs the package onnxruntime: pip install 'df2s2_d2[export]'"
-        ) from error
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no base class of their own
-        raise ValueError(f"{path} is no ONNX file that can be run: {error}") from error
+def _open_by_engine(path: Path) -> Opened:
+    engine = open_engine(engine_for(str(path)), str(path))
 
     def run(images: Tensor) -> list[Tensor]:
-        return [torch.from_numpy(x) for x in session.run(OUTPUTS, {INPUT: images.numpy()})]
+        return [torch.from_numpy(x) for x in engine.run(images.numpy())]
 
-    return run, session.get_modelmeta().custom_metadata_map
+    return run, engine.metadata
 
 
 def _open_torchscript(path: Path) -> Opened:
@@ -94,15 +82,18 @@ class Difference(NamedTuple):
     max_score_difference: float
 
 
-def difference(a: Detections, b: Detections) -> Difference:
+def difference(a: Detections, b: Detections, min_score: float = 0.0) -> Difference:
     """Compare what two detectors found in one batch of images.
 
     Args:
         a, b: in pixels of the same images.
+        min_score: detections count that score as much in one of them; their partners may score
+            less.
     """
-    num_detections = len(a.scores) + len(b.scores)
+    counted = [found.scores >= min_score for found in (a, b)]
+    num_counted = sum(int(mask.sum()) for mask in counted)
     if not (len(a.scores) and len(b.scores)):
-        return Difference(0, num_detections, 1.0, 0.0)
+        return Difference(0, num_counted, 1.0, 0.0)
     ious = box_iou(a.boxes.double(), b.boxes.double())
     ious = ious * (a.image_index[:, None] == b.image_index)
     score_differences = (a.scores[:, None] - b.scores).abs()
@@ -111,10 +102,12 @@ def difference(a: Detections, b: Detections) -> Difference:
     in_b = fit.argmax(dim=1)
     in_a = (fit.argmax(dim=0)[in_b] == torch.arange(len(fit))).nonzero()[:, 0]
     in_a = in_a[ious[in_a, in_b[in_a]] > 0.5]
+    in_a = in_a[counted[0][in_a] | counted[1][in_b[in_a]]]
     pairs = in_a, in_b[in_a]
+    num_paired = int(counted[0][pairs[0]].sum() + counted[1][pairs[1]].sum())
     return Difference(
         pairs=len(in_a),
-        unmatched=num_detections - 2 * len(in_a),
+        unmatched=num_counted - num_paired,
         min_iou=min(ious[pairs].tolist(), default=1.0),
         max_score_difference=max(score_differences[pairs].tolist(), default=0.0),
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
+from df2s2_d2.inference.checkpoint_config import portable
+from df2s2_d2.inference.trained_weights import CONFIG_KEY, without_training_parts
+
 CLASS_NAMES = ("face",)
 
 
@@ -17,8 +20,8 @@ def describe_detector(cfg: CfgNode, name: str) -> dict[str, str]:
     Returns:
         ``channel_order`` of the input; ``min_size_test`` and ``max_size_test``, the short side
         to which images are resized and the limit of their long side, where 0 means the original
-        size and no limit; ``class_names``, separated by commas; and the thresholds that apply
-        inside the file.
+        size and no limit; ``class_names``, separated by commas; the thresholds that apply inside
+        the file; and ``config``, all of the config as YAML, by which a Predictor runs the file.
     """
     detector = cfg.MODEL.FACE_DETECTOR
     values = {
@@ -32,5 +35,6 @@ def describe_detector(cfg: CfgNode, name: str) -> dict[str, str]:
         "num_candidates": detector.TOPK_CANDIDATES_TEST,
         "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
         "boxes_rounded_outward": detector.ROUND_OUTWARD,
+        CONFIG_KEY: portable(without_training_parts(cfg)).dump(),
     }
     return {key: str(value) for key, value in values.items()}

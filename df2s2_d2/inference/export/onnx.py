@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from df2s2_d2.inference.export.exportable_detector import (
-    INPUT,
-    OUTPUTS,
     ExportableDetector,
     example_images,
     expected_warnings_ignored,
 )
 from df2s2_d2.inference.export.torchscript import suppress_image_by_image
+from df2s2_d2.inference.runtimes import INPUT, OUTPUTS
 from df2s2_d2.modeling import FaceDetector
 
 OPSET = 17

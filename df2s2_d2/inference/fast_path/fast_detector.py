@@ -49,7 +49,7 @@ def optimize(
 
     Raises:
         TypeError: if the model is no FaceDetector.
-        ValueError: if the precision is none of these.
+        ValueError: if the precision is none of these, or cannot hold the weights.
     """
     if not isinstance(model, FaceDetector):
         raise TypeError(
@@ -93,6 +93,7 @@ class FastFaceDetector(FaceDetector):
         self.dtype = dtype
         for part in (self.backbone, self.shot.head):
             part.to(dtype=dtype, memory_format=torch.channels_last)
+        _check_held(self, dtype)
         _replace(self, nn.ConvTranspose2d, UpsampleByProduct.replaces, UpsampleByProduct)
         if self.device.type == "cpu" and dtype == torch.float32:
             _replace(self, nn.Conv2d, _gains_from_winograd, WinogradConv2d)
@@ -134,6 +135,20 @@ def _replace(
         for name, module in parent.named_children():
             if isinstance(module, kind) and condition(module):
                 setattr(parent, name, replacement(module))
+
+
+def _check_held(model: nn.Module, dtype: torch.dtype) -> None:
+    """Check that all weights became numbers of a type.
+
+    Raises:
+        ValueError: naming one that exceeds it.
+    """
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise ValueError(
+                f"{name} holds numbers that are not finite in {str(dtype).removeprefix('torch.')}: "
+                "choose another precision, or sound weights"
+            )
 
 
 def _gains_from_winograd(conv: nn.Conv2d) -> bool:

@@ -1,1 +1,1 @@
-"""Images, videos and cameras in; result files, pictures and videos out."""
+"""Images, videos, streams and cameras in; result files, pictures and videos out."""

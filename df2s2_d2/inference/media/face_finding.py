@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from detectron2.structures import Instances
 
 from df2s2_d2.images.errors import one_line
+from df2s2_d2.inference.media.found_faces import FoundFaces, TrackedBoxes
 from df2s2_d2.inference.media.frame_search import MOST_BYTES, THREADS, FrameSearch
 from df2s2_d2.inference.media.frames import Frame
+from df2s2_d2.inference.media.held_frames import HeldFrames
 from df2s2_d2.inference.media.look_ahead import map_ahead
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.run_record import RunRecord
 from df2s2_d2.inference.media.sources import Source
 from df2s2_d2.inference.media.video import Video
+from df2s2_d2.inference.tracking import MAX_GAP
+from df2s2_d2.inference.tracking.face_tracker import FaceTracker
 
 
 class Follow(Protocol):
@@ -37,21 +44,6 @@ class Follow(Protocol):
     def __call__(
         self, pictures: Iterable[np.ndarray | None], *, name: str, unit: str, total: int | None
     ) -> bool: ...
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The faces of a frame.
-
-    Attributes:
-        frame: in which they are.
-        faces: above the threshold of the pictures; None if they are unknown.
-        checkpoint: what continues the run after it; None if it is not in the results.
-    """
-
-    frame: Frame
-    faces: Instances | None
-    checkpoint: dict[str, Any] | None
 
 
 class FaceFinding:
@@ -74,6 +66,7 @@ class FaceFinding:
         record: RunRecord,
         follow: Follow,
         batch_size: int,
+        max_gap: float = MAX_GAP,
     ):
         """
         Args:
@@ -84,6 +77,8 @@ class FaceFinding:
             follow: is given the pictures, of all images or of a video, as they become ready; None
                 where there is none or nobody looks. It returns whether the run shall go on.
             batch_size: most frames that the network gets at once.
+            max_gap: seconds for which a face of a video may be missing and still be on its track,
+                or stay hidden.
         """
         self._search = FrameSearch(
             predict,
@@ -95,6 +90,7 @@ class FaceFinding:
         self._follow = follow
         self._record = record
         self._batch_size = batch_size
+        self._max_gap = max_gap
         counts = (record.checkpoint or {}).get("counts", (0, 0, 0))
         self.num_images, self.num_frames, self.num_shown = counts
 
@@ -137,7 +133,7 @@ class FaceFinding:
             return self._follow(pictures, name="images", unit="image", total=len(sources))
 
     def _finish_images(
-        self, written: Iterable[tuple[_Found, np.ndarray | None]]
+        self, written: Iterable[tuple[FoundFaces, np.ndarray | None]]
     ) -> Iterator[np.ndarray | None]:
         """The pictures of images, which are done as soon as these are written."""
         for found, picture in written:
@@ -179,46 +175,67 @@ class FaceFinding:
             if recorder is not None:
                 stack.enter_context(recorder)
 
-            def write(found: _Found) -> np.ndarray | None:
-                picture = self._pictures.make(found.frame, found.faces)
+            def write(found: FoundFaces) -> np.ndarray | None:
+                picture = self._pictures.make(found.frame, found.faces, found.hidden)
                 if recorder is not None:
                     recorder.write(picture, found.frame.time)
                 return self._shown(picture)
 
-            def recorded(found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:
-                for faces in self._recorded(found):
+            def recorded(found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[FoundFaces]:
+                for faces in self._recorded(found, self._new_tracker()):
                     if faces.checkpoint is not None:
                         latest[:] = [faces.checkpoint]
                     yield faces
 
             found = self._search.in_video(video)
             stack.enter_context(contextlib.closing(found))
+            ready = recorded(found)
+            if self._pictures.hide is not None:
+                held = HeldFrames(self._max_gap)
+                stack.push(functools.partial(_write_rest, write, held))
+                ready = held.through(ready)
             ahead = self._search.frames_ahead(video)
-            written = map_ahead(write, recorded(found), workers=1, ahead=ahead)
+            written = map_ahead(write, ready, workers=1, ahead=ahead)
             stack.enter_context(contextlib.closing(written))
-            name = source.path.name
+            name = Path(source.path).name
             return self._follow(written, name=name, unit="frame", total=video.num_frames)
 
-    def _recorded(self, found: Iterable[tuple[Frame, Instances | None]]) -> Iterator[_Found]:
+    def _new_tracker(self) -> FaceTracker | None:
+        """What tracks the faces of a video; None if nobody asks for that."""
+        if not (self._results.has_tracks or self._pictures.hide is not None):
+            return None
+        return FaceTracker(threshold=self._pictures.threshold, max_gap=self._max_gap)
+
+    def _recorded(
+        self, found: Iterable[tuple[Frame, Instances | None]], tracker: FaceTracker | None = None
+    ) -> Iterator[FoundFaces]:
         """Frames whose faces, if detection gave any, are in the results."""
         for frame, faces in found:
-            yield _Found(frame, None, None) if faces is None else self._add(frame, faces)
+            yield FoundFaces(frame) if faces is None else self._add(frame, faces, tracker)
 
-    def _add(self, frame: Frame, faces: Instances) -> _Found:
+    def _add(self, frame: Frame, faces: Instances, tracker: FaceTracker | None) -> FoundFaces:
         """Put the faces of a frame into the results, unless they are unsound."""
+        tracked = None
         try:
+            if tracker is not None:
+                boxes, scores = faces.pred_boxes.tensor.numpy(), faces.scores.numpy()
+                ids = tracker.update(boxes, scores, frame.time)
+                tracked = TrackedBoxes(ids[ids > 0], boxes[ids > 0])
+                if self._results.has_tracks:
+                    faces.track_ids = torch.from_numpy(ids)
             self._results.add(frame, faces)
         except ValueError as error:
             self._record.fail(frame.source, f"{frame}: {error}")
-            return _Found(frame, None, None)
+            return FoundFaces(frame)
         shown = faces[faces.scores > self._pictures.threshold]
         self.num_shown += len(shown)
         self.num_images += frame.index is None
         self.num_frames += frame.index is not None
         counts = (self.num_images, self.num_frames, self.num_shown)
-        return _Found(frame, shown, {"results": self._results.state(), "counts": counts})
+        checkpoint = {"results": self._results.state(), "counts": counts}
+        return FoundFaces(frame, shown, checkpoint, tracked)
 
-    def _write_image(self, found: _Found) -> tuple[_Found, np.ndarray | None]:
+    def _write_image(self, found: FoundFaces) -> tuple[FoundFaces, np.ndarray | None]:
         if found.faces is None:
             return found, None
         try:
@@ -234,5 +251,21 @@ class FaceFinding:
         return picture if self._pictures.is_shown else None
 
 
-def _found_bytes(found: _Found) -> int:
+def _found_bytes(found: FoundFaces) -> int:
     return found.frame.image.nbytes
+
+
+def _write_rest(
+    write: Callable[[FoundFaces], Any],
+    held: HeldFrames,
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _traceback: TracebackType | None,
+) -> None:
+    """Write the frames that are still held when a video ends early: they are in the results.
+
+    If an error ended it, which may be that of writing, no other one is to be told.
+    """
+    with contextlib.nullcontext() if error is None else contextlib.suppress(Exception):
+        for found in held.rest():
+            write(found)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.media.coco_image_ids import CocoImageIds
 from df2s2_d2.inference.media.face_finding import FaceFinding
+from df2s2_d2.inference.media.interruption import sigterm_interrupts
 from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.pictures import Pictures
@@ -38,19 +37,23 @@ from df2s2_d2.inference.media.sources import (
     check_output,
     find_sources,
 )
-from df2s2_d2.inference.media.video_recorder import can_copy_sound
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
+from df2s2_d2.inference.media.video_io import writes_h264
 from df2s2_d2.inference.predictor import TILE_ABOVE, Predictor
 from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.test_protocols import protocol_name
 
 
-def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
+def detector_config(
+    options: DetectorOptions, lowest_score: float, is_used_here: bool = True
+) -> CfgNode:
     """The config of a detector, which gives out all faces that any threshold asks for.
 
     Args:
         options: name the detector.
         lowest_score: the lowest threshold.
+        is_used_here: whether its device is to be one of this machine.
 
     Raises:
         OSError, ValueError: if the config or the weights are missing or wrong.
@@ -59,7 +62,8 @@ def detector_config(options: DetectorOptions, lowest_score: float) -> CfgNode:
     if not cfg.MODEL.WEIGHTS:
         raise ValueError("no trained model is given: add --weights FILE")
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
-    cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
+    if is_used_here:
+        cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     thresholds = detection_thresholds(cfg)
     if thresholds:
         thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest_score)
@@ -78,14 +82,15 @@ def search_faces(
     source_options: SourceOptions,
     result_options: ResultOptions,
     picture_options: PictureOptions,
+    tracking: TrackingOptions = TrackingOptions(),  # noqa: B008 (it cannot be changed)
     long_run: LongRunOptions = LongRunOptions(),  # noqa: B008 (it cannot be changed)
 ) -> int:
     """Look for faces in all sources, and print what came of it.
 
     Args:
         cfg: of :func:`detector_config`.
-        detector_options, source_options, result_options, picture_options, long_run: of the
-            command.
+        detector_options, source_options, result_options, picture_options, tracking, long_run:
+            of the command.
 
     Returns:
         The exit code: 0, 1 after failures, or 130 if the run was interrupted.
@@ -94,9 +99,9 @@ def search_faces(
         OSError, ValueError: if nothing can be done, or the results cannot be written any more.
     """
     output = result_options.folder
-    sources = find_sources(source_options.inputs, output)
+    sources = find_sources(source_options.inputs, output, source_options.live)
     if source_options.camera is not None:
-        sources.append(camera_source(source_options.camera))
+        sources.append(camera_source(source_options.camera, source_options.live))
     if picture_options.is_written:
         check_output(sources, output)
     ground_truth = result_options.coco_ground_truth
@@ -105,12 +110,15 @@ def search_faces(
         sources,
         long_run,
         output,
-        run_settings(cfg, sources, detector_options, result_options, picture_options),
+        run_settings(cfg, sources, detector_options, result_options, picture_options, tracking),
     )
     num_images = sum(not source.is_video for source in record.sources)
     has_videos = num_images < len(record.sources)
-    if has_videos and picture_options.is_written and not can_copy_sound():
-        print("Videos are written without sound; with ffmpeg installed they keep it")
+    if has_videos and picture_options.is_written and not writes_h264():
+        print(
+            "Videos are written without sound, and browsers do not play them: run pip install "
+            "'df2s2_d2[video]' for both"
+        )
 
     predictor = Predictor(
         cfg,
@@ -118,6 +126,7 @@ def search_faces(
         tile_above=tile_above(cfg),
         precision=detector_options.precision,
         image_format="RGB",
+        runtime=detector_options.runtime,
     )
     started = time.monotonic()
     if not long_run.resume:
@@ -131,6 +140,7 @@ def search_faces(
         shard=long_run.shard,
         state=record.checkpoint and record.checkpoint["results"],
         is_resumable=record.is_kept,
+        has_tracks=tracking.is_written,
     )
     finding = FaceFinding(
         predictor,
@@ -139,10 +149,11 @@ def search_faces(
         record=record,
         follow=functools.partial(follow, is_shown=picture_options.is_shown),
         batch_size=detector_options.batch_size,
+        max_gap=tracking.max_gap,
     )
     is_interrupted = False
     try:
-        with _sigterm_interrupts(), results, record.saved(results.sync):
+        with sigterm_interrupts(), results, record.saved(results.sync):
             finding.run()
     except KeyboardInterrupt:
         is_interrupted = True
@@ -170,7 +181,7 @@ def _open_record(
         OSError, ValueError: if that cannot go on.
     """
     shard = long_run.shard
-    if any(source.camera is not None for source in sources):
+    if not all(source.is_file for source in sources):
         return RunRecord(sources)  # which cannot go on
     path = output / f"run{shard.suffix}.json"
     record = RunRecord(shard.of(sources), path, settings)
@@ -190,20 +201,6 @@ def _open_record(
     else:
         print(f"{as_utf8(path)} does not exist: nothing to resume, the run starts anew")
     return record
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """A run that a scheduler ends keeps what it found, as after Ctrl-C."""
-    # Handlers belong to the main thread; in another one signals are left alone.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def follow(

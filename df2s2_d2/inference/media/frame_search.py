@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from df2s2_d2.images.errors import one_line
-from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, chunks
+from df2s2_d2.inference.image_batches import BATCHES_TOGETHER, chunks, found_or_failed
 from df2s2_d2.inference.media.frames import Frame, image_bytes, read_frame
 from df2s2_d2.inference.media.look_ahead import iterate_ahead, map_ahead
 from df2s2_d2.inference.media.sources import Source
@@ -32,8 +32,7 @@ class FrameSearch(Generic[Found]):
     Args:
         predict: gives what is found in each of several RGB images.
         batch_size: most frames that the network gets at once.
-        report: is told of what goes wrong, with the file or camera; of videos, also from other
-            threads.
+        report: is told of what goes wrong, with the source; of videos, also from other threads.
     """
 
     def __init__(
@@ -63,15 +62,16 @@ class FrameSearch(Generic[Found]):
     def in_video(self, video: Video) -> Iterator[tuple[Frame, Found | None]]:
         """What is found in each frame of a video; None if the detector failed."""
         frames = video.frames(lambda message: self._report(video.source, OSError(message)))
-        frames = iterate_ahead(frames, ahead=self.frames_ahead(video))
+        if not video.is_live:  # whose frames come when they come
+            frames = iterate_ahead(frames, ahead=self.frames_ahead(video))
         # What a camera sees is shown at once.
-        together = self._batch_size if video.source.camera is None else 1
+        together = 1 if video.is_live else self._batch_size
         with contextlib.closing(frames):
             yield from self._detect(frames, together)
 
     def frames_ahead(self, video: Video) -> int:
         """How many frames of a video may wait at each step of their way."""
-        if video.source.camera is not None:
+        if video.is_live:
             return 0
         return min(self._batch_size, MOST_BYTES // max(1, video.frame_bytes))
 
@@ -96,15 +96,14 @@ class FrameSearch(Generic[Found]):
             yield from zip(batch, self._predict(batch), strict=True)
 
     def _predict(self, frames: list[Frame]) -> list[Found | None]:
-        try:
-            return self._predict_images([frame.image for frame in frames])
-        except Exception as error:  # Whatever an image does to the detector, others go on.
-            if len(frames) > 1:
-                return [found for frame in frames for found in self._predict([frame])]
-            failure = RuntimeError(f"{frames[0]}: the detector failed ({one_line(error)})")
-            failure.__cause__ = error
-            self._report(frames[0].source, failure)
-            return [None]
+        results = found_or_failed(self._predict_images, [frame.image for frame in frames])
+        for index, (frame, result) in enumerate(zip(frames, results, strict=True)):
+            if isinstance(result, Exception):
+                failure = RuntimeError(f"{frame}: the detector failed ({one_line(result)})")
+                failure.__cause__ = result
+                self._report(frame.source, failure)
+                results[index] = None
+        return results
 
 
 def _read(source: Source) -> tuple[Source, Frame | OSError]:

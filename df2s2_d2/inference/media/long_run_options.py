@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from df2s2_d2.inference.media.addresses import is_address
 from df2s2_d2.inference.media.shards import Shard
 
 
@@ -47,8 +48,11 @@ class LongRunOptions:
             argparse.ArgumentError: if they contradict others.
         """
         options = cls(args.resume, args.shard)
-        if args.webcam is not None and options != cls():
+        sees_live = args.webcam is not None or any(map(is_address, [*args.inputs, *args.input]))
+        if sees_live and options != cls():
             raise argparse.ArgumentError(
-                None, "--resume and --shard are for files: what a camera sees does not come again"
+                None,
+                "--resume and --shard are for files: what a camera or stream shows does not come "
+                "again",
             )
         return options

@@ -41,13 +41,16 @@ class Pictures:
     hide: str | None = None
     crop_margin: float | None = None
 
-    def make(self, frame: Frame, faces: Instances | None) -> np.ndarray | None:
+    def make(
+        self, frame: Frame, faces: Instances | None, hidden: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """Write the crops of a frame, and make its picture.
 
         Args:
             frame: it is not changed.
             faces: in its pixels, above the threshold; None if they are unknown because the
                 detector failed: then all of the frame is hidden, if faces are to be.
+            hidden: (n, 4) XYXY in its pixels, of faces that are to be hidden; None for ``faces``.
 
         Returns:
             (H, W, 3) uint8 RGB; None if nobody wants it.
@@ -62,10 +65,12 @@ class Pictures:
             return None
         picture = frame.image
         if self.hide is not None:
-            height, width = picture.shape[:2]
-            everything = np.array([[0.0, 0, width, height]])
-            boxes = everything if faces is None else faces.pred_boxes.tensor.numpy()
-            picture = hide_faces(picture, boxes, self.hide)
+            if faces is None:
+                height, width = picture.shape[:2]
+                hidden = np.array([[0.0, 0, width, height]])
+            elif hidden is None:
+                hidden = faces.pred_boxes.tensor.numpy()
+            picture = hide_faces(picture, hidden, self.hide)
         if self.draws_boxes and faces is not None:
             picture = draw_detections(picture, faces)
         return picture
@@ -83,8 +88,8 @@ class Pictures:
         """What the pictures of a video are written by, if they are."""
         if not self.is_written:
             return None
-        sound_of = source.path if source.camera is None else None
-        return VideoRecorder(self.folder / source.name, fps, sound_of=sound_of)
+        original = source.path if source.is_file else None
+        return VideoRecorder(self.folder / source.name, fps, original=original)
 
     def _write_crops(self, frame: Frame, faces: Instances) -> None:
         """``crops/<name of the source>/<number>.jpg``, in videos ``<frame>_<number>.jpg``."""

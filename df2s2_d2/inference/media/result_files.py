@@ -23,6 +23,28 @@ from df2s2_d2.inference.media.shards import Shard
 from df2s2_d2.inference.media.sources import Source
 
 
+def face_rows(instances: Instances, score_threshold: float) -> np.ndarray:
+    """Detections as they are written, rounded.
+
+    Args:
+        instances: with ``pred_boxes`` in pixels of the image and ``scores``.
+        score_threshold: only those with a higher score are given.
+
+    Returns:
+        (n, 5) float64 ``x1, y1, x2, y2, score``.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    instances = instances[instances.scores > score_threshold]
+    boxes = instances.pred_boxes.tensor.double().numpy()
+    scores = instances.scores.double().numpy()
+    faces = np.column_stack([boxes.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)])
+    if not np.isfinite(faces).all():
+        raise ValueError("A face has a box that is not finite: the detector is broken")
+    return faces
+
+
 class UnwritableResults(OSError):
     """A result file cannot be written any more."""
 
@@ -41,13 +63,14 @@ class ResultFiles:
         shard: Shard = Shard(),  # noqa: B008 (it cannot be changed)
         state: Mapping[str, Any] | None = None,
         is_resumable: bool = True,
+        has_tracks: bool = False,
     ):
         """
         Args:
             folder: where they go; made if need be.
             formats: of ``RESULT_FORMATS``; may be empty.
             score_threshold: only faces with a higher score are written.
-            coco_ground_truth, sources, shard, is_resumable: see
+            coco_ground_truth, sources, shard, is_resumable, has_tracks: see
                 :class:`~df2s2_d2.inference.media.result_formats.base.RunOutput`.
             state: what :meth:`state` was in a run that broke off, to continue it; None starts anew.
 
@@ -58,9 +81,10 @@ class ResultFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.score_threshold = score_threshold
+        self.has_tracks = has_tracks
         state = state or {"faces": 0}
         self.num_faces: int = state["faces"]
-        output = RunOutput(folder, sources, shard, coco_ground_truth, is_resumable)
+        output = RunOutput(folder, sources, shard, coco_ground_truth, is_resumable, has_tracks)
         self._files: dict[str, ResultFile] = {}
         with contextlib.ExitStack() as opened:
             for name in dict.fromkeys(formats):
@@ -69,21 +93,23 @@ class ResultFiles:
             self._opened = opened.pop_all()
 
     def add(self, frame: Frame, instances: Instances) -> None:
-        """Write the faces of a frame: ``pred_boxes`` in its pixels and ``scores``.
+        """Write the faces of a frame.
+
+        Args:
+            frame: that they are in.
+            instances: with ``pred_boxes`` in its pixels, ``scores`` and, if they are tracked,
+                ``track_ids``, which are 0 for faces on no track.
 
         Raises:
             ValueError: if a number is not finite; nothing is written then.
             UnwritableResults: if a file cannot be written.
         """
         instances = instances[instances.scores > self.score_threshold]
-        boxes = instances.pred_boxes.tensor.double().numpy()
-        scores = instances.scores.double().numpy()
-        faces = np.column_stack([boxes.round(BOX_DECIMALS), scores.round(SCORE_DECIMALS)])
-        if not np.isfinite(faces).all():
-            raise ValueError("A face has a box that is not finite: the detector is broken")
+        faces = face_rows(instances, self.score_threshold)
+        track_ids = instances.track_ids.numpy() if instances.has("track_ids") else None
         try:
             for file in self._files.values():
-                file.add(frame, faces)
+                file.add(frame, faces, track_ids)
         except OSError as error:
             raise UnwritableResults(
                 f"The results end before {frame}: {error}; run again once {self.folder} takes them"

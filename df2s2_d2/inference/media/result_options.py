@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from df2s2_d2.inference.argument_types import number_up_to
+from df2s2_d2.inference.ray_options import FORMATS as CLUSTER_FORMATS
 
 DEFAULT_FOLDER = Path("found")
 SCORE_THRESHOLD = 0.01
@@ -45,8 +46,7 @@ class ResultOptions:
         found = parser.add_argument_group("what to write")
         found.add_argument(
             "--output",
-            type=Path,
-            default=DEFAULT_FOLDER,
+            default=str(DEFAULT_FOLDER),
             metavar="FOLDER",
             help="for all that is written (%(default)s); files of the same name are overwritten, "
             "others stay",
@@ -54,8 +54,7 @@ class ResultOptions:
         found.add_argument(
             "--save",
             nargs="*",
-            choices=tuple(FORMATS),
-            default=DEFAULT_FORMATS,
+            choices=tuple({**FORMATS, **CLUSTER_FORMATS}),
             help=f"formats of the results ({' '.join(DEFAULT_FORMATS)}): "
             f"{', '.join(FORMATS.values())}; nothing for none",
         )
@@ -80,8 +79,10 @@ class ResultOptions:
         Raises:
             argparse.ArgumentError: if they contradict each other.
         """
-        if args.coco_ground_truth and "coco" not in args.save:
+        formats = DEFAULT_FORMATS if args.save is None else args.save
+        if args.coco_ground_truth and "coco" not in formats:
             raise argparse.ArgumentError(
                 None, "--coco-ground-truth changes coco.json: add --save coco"
             )
-        return cls(args.output, args.save, args.write_threshold, args.coco_ground_truth)
+        folder = Path(args.output)
+        return cls(folder, formats, args.write_threshold, args.coco_ground_truth)

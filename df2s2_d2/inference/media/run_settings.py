@@ -13,6 +13,8 @@ from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.result_options import ResultOptions
 from df2s2_d2.inference.media.run_record import digest, file_digest
 from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.media.tracking_options import TrackingOptions
+from df2s2_d2.inference.runtimes.choice import choose_runtime
 from df2s2_d2.models import local_file
 
 # Keys of the config that say where, not what.
@@ -25,22 +27,20 @@ def run_settings(
     detector: DetectorOptions,
     results: ResultOptions,
     pictures: PictureOptions,
+    tracking: TrackingOptions,
 ) -> dict[str, Any]:
     """By what the user calls them, as JSON.
 
     Args:
         cfg: of the detector.
         sources: of all shards.
-        detector, results, pictures: options of the command.
+        detector, results, pictures, tracking: options of the command.
     """
     ground_truth = results.coco_ground_truth
-    weights = PathManager.get_local_path(local_file(cfg.MODEL.WEIGHTS))
     return {
         "number of inputs": len(sources),
         "list of inputs": digest(*(str(source.path) for source in sources)),
-        "weights": file_digest(weights),
-        "config": digest(_without_places(cfg).dump()),
-        "--precision": detector.precision,
+        **detector_settings(cfg, detector),
         "--save": list(dict.fromkeys(results.formats)),
         "--write-threshold": results.score_threshold,
         "--coco-ground-truth": file_digest(ground_truth) if ground_truth else None,
@@ -49,6 +49,19 @@ def run_settings(
         "--boxes": pictures.draws_boxes,
         "--blur": pictures.hide,
         "--crops": pictures.crop_margin,
+        "--track": tracking.is_written,
+        "--max-gap": tracking.max_gap,
+    }
+
+
+def detector_settings(cfg: CfgNode, detector: DetectorOptions) -> dict[str, Any]:
+    """The part of :func:`run_settings` that says what the detector computes."""
+    weights = PathManager.get_local_path(local_file(cfg.MODEL.WEIGHTS))
+    return {
+        "weights": file_digest(weights),
+        "config": digest(_without_places(cfg).dump()),
+        "--precision": detector.precision,
+        "--runtime": choose_runtime(detector.runtime, cfg, detector.precision),
     }
 
 

@@ -27,7 +27,7 @@ class SearchResult(Generic[Detections]):
     """What was found in an image file or in a frame of a video.
 
     Attributes:
-        path: of the file.
+        path: of the file; of a stream its address as a text, without user and password.
         frame: number in the video, from 0; None for an image.
         time: seconds since the beginning of the video; None for an image.
         image: (H, W, 3) uint8 RGB, upright.
@@ -35,7 +35,7 @@ class SearchResult(Generic[Detections]):
         faces: the same as :class:`~df2s2_d2.inference.faces.Faces`.
     """
 
-    path: Path
+    path: Path | str
     frame: int | None
     time: float | None
     image: np.ndarray

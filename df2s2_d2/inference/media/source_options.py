@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from df2s2_d2.inference.media.sources import FOUND_SUFFIXES
+from df2s2_d2.inference.argument_types import number_up_to
+from df2s2_d2.inference.media.addresses import SCHEMES, is_address
+from df2s2_d2.inference.media.sources import FOUND_SUFFIXES, LiveOptions
+
+_LONGEST_DURATION = 366 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,12 @@ class SourceOptions:
         inputs: files, folders and patterns, see
             :func:`~df2s2_d2.inference.media.sources.find_sources`.
         camera: its number; None for none.
+        live: how cameras and streams are looked at.
     """
 
     inputs: list[str]
     camera: int | None
+    live: LiveOptions = LiveOptions()
 
     def __bool__(self) -> bool:
         return bool(self.inputs) or self.camera is not None
@@ -32,9 +38,9 @@ class SourceOptions:
             "inputs",
             nargs="*",
             metavar="PATH",
-            help="images, videos, folders with all below them, and patterns such as 'a/**/*.jpg'; "
-            "in folders and patterns files count whose suffix is one of "
-            f"{' '.join(sorted(FOUND_SUFFIXES))}",
+            help="images, videos, folders with all below them, patterns such as 'a/**/*.jpg', and "
+            f"addresses of streams ({', '.join(SCHEMES)}); in folders and patterns files count "
+            f"whose suffix is one of {' '.join(sorted(FOUND_SUFFIXES))}",
         )
         seen.add_argument(
             "--input", nargs="+", default=[], metavar="PATH", help="the same, as an option"
@@ -45,8 +51,30 @@ class SourceOptions:
             metavar="N",
             help="a camera, from 0; q or Ctrl-C ends the recording",
         )
+        seen.add_argument(
+            "--duration",
+            type=number_up_to(_LONGEST_DURATION),
+            metavar="SECONDS",
+            help="leave each camera and stream after so long",
+        )
+        seen.add_argument(
+            "--reconnect",
+            type=number_up_to(_LONGEST_DURATION),
+            default=LiveOptions.reconnect,
+            metavar="SECONDS",
+            help="how long to try a stream again that breaks off (%(default)g)",
+        )
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> SourceOptions:
-        """The options as they were parsed."""
-        return cls([*args.inputs, *args.input], args.webcam)
+        """The options as they were parsed.
+
+        Raises:
+            argparse.ArgumentError: if one is of no use.
+        """
+        inputs = [*args.inputs, *args.input]
+        if args.duration is not None and args.webcam is None and not any(map(is_address, inputs)):
+            raise argparse.ArgumentError(
+                None, "--duration is for cameras and streams: files are looked at to their end"
+            )
+        return cls(inputs, args.webcam, LiveOptions(args.reconnect, args.duration))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath, PurePosixPath
+
+from df2s2_d2.inference.media.addresses import file_name, is_address, suffix, without_secrets
+from df2s2_d2.inference.media.video_io import require_pyav
 
 _WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 # Formats of photographs that Pillow reads, and those that it reads with an extension only: where
@@ -25,28 +28,52 @@ FOUND_SUFFIXES = IMAGE_SUFFIXES | _FOUND_VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
-class Source:
-    """An image or video file, or a camera.
+class LiveOptions:
+    """How a camera or stream is looked at.
 
     Attributes:
-        path: of the file; "webcam<number>" for a camera.
+        reconnect: seconds for which a stream that broke off is tried again.
+        duration: seconds after which it is left; None for its end.
+    """
+
+    reconnect: float = 60.0
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image or video file, a stream, or a camera.
+
+    Attributes:
+        path: of the file; "webcam<number>" for a camera. For a stream a text, its address without
+            user, password and keys.
         name: of what is made from it, below an output folder. It keeps the folders below the
             input, ends in a suffix that can be written, and no other source has it.
         camera: number of the camera.
+        address: of the stream.
+        live: how a camera or stream is looked at.
     """
 
-    path: Path
+    path: Path | str
     name: PurePosixPath
     camera: int | None = None
+    address: str | None = field(default=None, repr=False)
+    live: LiveOptions = LiveOptions()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be looked at again, and will be the same."""
+        return self.camera is None and self.address is None
 
     @property
     def is_video(self) -> bool:
-        return self.camera is not None or _is_video(self.path)
+        return not self.is_file or _is_video(self.path)
 
 
-def camera_source(number: int) -> Source:
+def camera_source(number: int, live: LiveOptions = LiveOptions()) -> Source:  # noqa: B008
     """The camera of this number, counted by the system from 0."""
-    return Source(Path(f"webcam{number}"), PurePosixPath(f"webcam{number}.mp4"), number)
+    name = f"webcam{number}"
+    return Source(Path(name), PurePosixPath(f"{name}.mp4"), number, live=live)
 
 
 def as_utf8(path: str | os.PathLike) -> str:
@@ -66,35 +93,48 @@ def require_utf8(path: str | os.PathLike) -> None:
         )
 
 
-def find_sources(inputs: Iterable[str], output: Path | None = None) -> list[Source]:
+def find_sources(
+    inputs: Iterable[str],
+    output: Path | None = None,
+    live: LiveOptions = LiveOptions(),  # noqa: B008 (it cannot be changed)
+) -> list[Source]:
     """The images and then the videos among ``inputs``, each once, in the order of the inputs.
 
     Args:
         inputs: files, taken whatever their suffix; folders, in which all images and videos by
             :data:`FOUND_SUFFIXES` at any depth are taken in alphabetical order, but hidden ones;
-            patterns with ``*``, ``?``, ``[...]`` and ``**``, of whose matches the same are taken.
+            patterns with ``*``, ``?``, ``[...]`` and ``**``, of whose matches the same are taken;
+            addresses of streams, and of videos on web servers.
         output: a folder of results, passed over in the folders that hold it.
+        live: how streams are looked at.
 
     Raises:
         FileNotFoundError: if an input does not exist or holds no image and no video.
+        ModuleNotFoundError: if there is a stream, but nothing that reads it.
     """
-    relative_names: dict[str, tuple[Path, PurePosixPath]] = {}  # by the file's real path
+    found: dict[str, Source] = {}  # by the file's real path, or by the address
     for text in inputs:
+        if _is_stream(text):
+            require_pyav()
+            found.setdefault(text, _stream_source(text, live))
+            continue
         matches = list(_expand(text, output))
         if not matches:
             raise FileNotFoundError(f"The input {text} holds no image and no video")
         for path, relative in matches:
-            relative_names.setdefault(os.path.realpath(path), (path, relative))
-    found = sorted(relative_names.values(), key=lambda match: _is_video(match[0]))
-    names = _unique_names([_writable_name(relative) for _, relative in found])
-    return [Source(path, name) for (path, _), name in zip(found, names, strict=True)]
+            found.setdefault(os.path.realpath(path), Source(path, _writable_name(relative)))
+    sources = sorted(found.values(), key=lambda source: source.is_video)
+    names = _unique_names([source.name for source in sources])
+    return [replace(source, name=name) for source, name in zip(sources, names, strict=True)]
 
 
 def holds_several(path: str | os.PathLike) -> bool:
-    """Whether a path is a folder, a video by its suffix, or a pattern; else it is of one image."""
+    """Whether a path is a folder, a video by its suffix, a pattern or the address of a stream; else
+    it is of one image.
+    """
     text = os.fspath(path)
     if "://" in text:
-        return False
+        return _is_stream(text)
     is_pattern = glob.has_magic(text) and not os.path.exists(text)
     return is_pattern or os.path.isdir(text) or _is_video(Path(text))
 
@@ -114,12 +154,31 @@ def check_output(sources: Sequence[Source], output: Path) -> None:
             )
 
 
-def _is_video(path: Path) -> bool:
+def _is_video(path: PurePath) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_stream(text: str) -> bool:
+    """Whether a text is an address, but for those of images."""
+    return is_address(text) and suffix(text) not in IMAGE_SUFFIXES
+
+
+def _stream_source(address: str, live: LiveOptions) -> Source:
+    name = file_name(address)
+    if suffix(address) in VIDEO_SUFFIXES:
+        name = name[: -len(suffix(address))]
+    return Source(
+        without_secrets(address), PurePosixPath(f"{name}.mp4"), address=address, live=live
+    )
 
 
 def _expand(text: str, output: Path | None) -> Iterator[tuple[Path, PurePosixPath]]:
     """The files that an input stands for, and their names below it."""
+    if is_address(text):
+        raise FileNotFoundError(
+            f"The input {without_secrets(text)} is an image on a server: nothing is downloaded "
+            "here; fetch it, and give the file"
+        )
     path = Path(text)
     if path.is_dir():
         yield from _search(path, path, output)

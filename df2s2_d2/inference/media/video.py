@@ -1,31 +1,31 @@
-"""Frames of a video file or of a camera."""
+"""Frames of a video file, a stream or a camera."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-
-import cv2
 
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.sources import Source, require_utf8
+from df2s2_d2.inference.media.video_io import is_pyav_installed
+from df2s2_d2.inference.media.video_io.reader import VideoReader
 
 # For videos that do not tell their own; some cameras and containers say 0, or their time base.
 DEFAULT_FPS = 25.0
 _MOST_FPS = 1000.0
-# The number of frames that a container announces is a guess in some formats.
-_TOLERATED_LOSS = 0.02
-# Some files say 0 for every frame, or a time far off; a picture is not shown for longer than this.
+# Some files say 0 for every frame, or a time far off: within these seconds of the last frame, or
+# of the end that the file announces, a time is believed.
 _LONGEST_STILL = 60.0
+_TOLERATED_EXCESS = 1.0
 
 
 class Video:
-    """The frames of a video file or camera, in the order of time.
+    """The frames of a video file, a stream or a camera, in the order of time.
 
     Attributes:
         fps: frames a second.
-        num_frames: as the file announces it; None if unknown.
+        num_frames, duration: as the file announces them, the latter in seconds; None if unknown.
         frame_bytes: of a frame in memory; 0 if unknown.
+        is_live: whether frames come at their own pace, and are lost if they are not taken.
     """
 
     def __init__(self, source: Source):
@@ -34,25 +34,18 @@ class Video:
             OSError: if it cannot be opened; names it.
         """
         self.source = source
-        if source.camera is None:
-            require_utf8(source.path)
-            self._capture = cv2.VideoCapture(str(source.path))
-        else:
-            self._capture = cv2.VideoCapture(source.camera)
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what is seen now, not seconds ago
-        if not self._capture.isOpened():
-            raise OSError(_unopened(source))
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self._reader = _open(source)
+        fps = self._reader.fps
         self.fps = fps if 0 < fps <= _MOST_FPS else DEFAULT_FPS
-        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.num_frames = announced if announced > 0 and source.camera is None else None
-        width, height = map(
-            self._capture.get, (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
-        self.frame_bytes = 3 * int(width) * int(height)
+        self.is_live = self._reader.is_live
+        self.num_frames = None if self.is_live else self._reader.num_frames
+        self.duration = None if self.is_live else self._reader.duration
+        if self.duration is None and self.num_frames is not None:
+            self.duration = self.num_frames / self.fps
+        self.frame_bytes = self._reader.frame_bytes
 
     def frames(self, report: Callable[[str], None]) -> Iterator[Frame]:
-        """Read until the end.
+        """Read until the end, or for as long as the source is to be looked at.
 
         Times of a file rise: one that cannot be true is replaced by what the frame rate says.
 
@@ -60,32 +53,29 @@ class Video:
             report: told in a sentence if the video ends too early.
         """
         number = 0
-        started = time.monotonic()
         seconds = -1 / self.fps
-        while True:
-            read, image = self._capture.read()
-            if not read:
-                break
-            if self.source.camera is None:
-                told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                is_sound = 0 < told - seconds <= _LONGEST_STILL
-                seconds = told if is_sound else seconds + 1 / self.fps
-            else:
-                seconds = time.monotonic() - started
-            yield Frame(self.source, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), number, seconds)
+        limit = self.source.live.duration
+        for image, told in self._reader.pictures():
+            is_sound = self.is_live or self._may_follow(seconds, told)
+            seconds = told if is_sound else seconds + 1 / self.fps
+            if limit is not None and not self.source.is_file and seconds >= limit:
+                return
+            yield Frame(self.source, image, number, seconds)
             number += 1
-        if self.source.camera is not None:
-            report(f"{self.source.path} gives no more frames: is it still connected?")
-        elif number == 0:
-            report(_unopened(self.source))
-        elif self.num_frames and number < self.num_frames * (1 - _TOLERATED_LOSS):
-            report(
-                f"The video {self.source.path} can be read up to frame {number} of "
-                f"{self.num_frames} only: it is damaged or cut short; restore the file"
-            )
+        fault = self._reader.fault(number)
+        if fault is not None:
+            report(fault)
+
+    def _may_follow(self, seconds: float, told: float | None) -> bool:
+        """Whether the time that a file tells may be true after that of the frame before."""
+        if told is None or not max(seconds, -1e-9) < told:
+            return False
+        duration = self._reader.duration
+        is_announced = duration is not None and told <= duration + _TOLERATED_EXCESS
+        return is_announced or told - seconds <= _LONGEST_STILL
 
     def close(self) -> None:
-        self._capture.release()
+        self._reader.close()
 
     def __enter__(self) -> Video:
         return self
@@ -94,15 +84,27 @@ class Video:
         self.close()
 
 
-def _unopened(source: Source) -> str:
+def _open(source: Source) -> VideoReader:
+    """What reads a source. Libraries are imported when they are needed: PyAV is optional.
+
+    Raises:
+        OSError: if it cannot be opened; names it.
+    """
     if source.camera is not None:
-        return (
-            f"Camera {source.camera} gives no pictures: check that it is connected and free, or "
-            "try another number"
-        )
+        from df2s2_d2.inference.media.video_io.opencv_reader import CameraReader
+
+        return CameraReader(source.camera)
+    if source.address is not None:
+        from df2s2_d2.inference.media.video_io.streams import open_stream
+
+        return open_stream(source.address, str(source.path), patience=source.live.reconnect)
+    require_utf8(source.path)
     if not source.path.exists():
-        return f"The video {source.path} does not exist"
-    return (
-        f"The video {source.path} cannot be read: it is empty, damaged or in a format unknown to "
-        "OpenCV; restore or convert it"
-    )
+        raise OSError(f"The video {source.path} does not exist")
+    if is_pyav_installed():
+        from df2s2_d2.inference.media.video_io.pyav_reader import PyAvReader
+
+        return PyAvReader.open_file(source.path)
+    from df2s2_d2.inference.media.video_io.opencv_reader import OpenCvFileReader
+
+    return OpenCvFileReader(source.path)

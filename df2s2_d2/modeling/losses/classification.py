@@ -47,7 +47,9 @@ class FocalLoss(ClassificationLoss):
         # and the cross entropy its softplus.
         wrong = torch.where(positive, -logits, logits)
         weights = torch.where(positive, self.alpha, 1 - self.alpha) * participating
-        losses = weights * wrong.sigmoid().pow(self.gamma) * F.softplus(wrong)
+        # A power below 1 has an infinite slope at 0, where the sigmoid ends in single precision.
+        probability = wrong.sigmoid().clamp(min=torch.finfo(wrong.dtype).tiny)
+        losses = weights * probability.pow(self.gamma) * F.softplus(wrong)
         return AnchorLosses(losses, participating)
 
 

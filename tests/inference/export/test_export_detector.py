@@ -13,12 +13,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from detectron2.modeling import build_model
 from torch import Tensor, nn
 
 from benchmarks.models import random_images, retinanet_config
 from df2s2_d2.data.image_reading import read_image
-from df2s2_d2.inference.export import SUFFIXES, ExportedDetector, difference, export_detector
+from df2s2_d2.inference.export import ExportedDetector, difference, export_detector
 from df2s2_d2.inference.fast_path import optimize
 from df2s2_d2.modeling import FaceDetector
 from df2s2_d2.modeling.backbone.vgg import L2Norm
@@ -293,7 +294,10 @@ def test_onnx_file_says_what_it_takes_and_gives(path):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_files_say_how_they_are_to_be_fed(suffix, detector, tmp_path):
     config = ["DSFD/DSFD_R50.yaml", "INPUT.FORMAT", "BGR", "INPUT.MAX_SIZE_TEST", 1500]
-    assert export(detector, tmp_path / f"faces{suffix}", *config).metadata == {
+    metadata = dict(export(detector, tmp_path / f"faces{suffix}", *config).metadata)
+    carried = yaml.safe_load(metadata.pop("config"))
+    assert (carried["INPUT"]["FORMAT"], carried["MODEL"]["WEIGHTS"]) == ("BGR", "")
+    assert metadata == {
         "name": "tiny",
         "channel_order": "BGR",
         "min_size_test": "0",
@@ -305,6 +309,20 @@ def test_files_say_how_they_are_to_be_fed(suffix, detector, tmp_path):
         "max_detections": "750",
         "boxes_rounded_outward": "True",
     }
+
+
+def test_a_file_of_openvino_finds_what_the_detector_finds(detector, tmp_path):
+    exported = export(detector, tmp_path / "faces.xml")
+    assert {path.name for path in tmp_path.iterdir()} == {"faces.xml", "faces.bin"}
+    assert exported.metadata["num_candidates"] == "5000"
+    total = 0
+    for count, size in BATCHES:
+        images = photographs(count, size)
+        result = difference(exported(images), detect(detector, images))
+        assert result.unmatched == 0
+        assert result.min_iou > 0.999 and result.max_score_difference < 1e-4
+        total += result.pairs
+    assert total > 100
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -331,18 +349,18 @@ def test_an_optimized_detector_is_refused(detector, tmp_path):
 
 
 def test_errors_say_what_to_do(tmp_path, monkeypatch, detector):
-    with pytest.raises(ValueError, match=r"faces\.trt: the file has to be called \*\.onnx, \*\.pt"):
+    with pytest.raises(
+        ValueError, match=r"faces\.trt: the file has to be called \*\.onnx, \*\.xml, "
+    ):
         export_detector(detector, tiny_config(), tmp_path / "faces.trt", "tiny")
     retinanet = build_model(retinanet_config(tiny_config()))
-    for suffix in SUFFIXES:
+    for suffix in (*FORMATS, ".xml"):
         with pytest.raises(ValueError, match="RetinaNet cannot be exported: .* FaceDetector"):
             export_detector(retinanet, tiny_config(), tmp_path / f"faces{suffix}", "tiny")
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"pip install 'df2s2_d2\[export\]'"):
         export_detector(detector, tiny_config(), tmp_path / "faces.onnx", "tiny")
-    with pytest.raises(ImportError, match=r"pip install 'df2s2_d2\[export\]'"):
-        ExportedDetector(tmp_path / "faces.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from df2s2_d2.inference.media import video, video_recorder
 from tests.inference.media.scenes import moving_face, scene, write_image, write_video
 
 
@@ -18,6 +19,15 @@ def photos(tmp_path) -> Path:
         image = scene(*face, size=(96, 128) if number % 2 else (100, 130))
         write_image(folder / ("a" if number < 3 else "b") / f"{number}.png", image)
     return folder
+
+
+@pytest.fixture(params=["PyAV", "OpenCV"])
+def library(request, monkeypatch) -> str:
+    """What videos are read and written by."""
+    has_pyav = request.param == "PyAV"
+    monkeypatch.setattr(video, "is_pyav_installed", lambda: has_pyav)
+    monkeypatch.setattr(video_recorder, "writes_h264", lambda: has_pyav)
+    return request.param
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
 from df2s2_d2.inference.media.run_record import RunRecord
 from df2s2_d2.inference.media.sources import find_sources
+from df2s2_d2.inference.tracking import MAX_GAP
 from tests.inference.media.scenes import find_white
 
 FACE = (40, 30, 72, 62)
@@ -25,16 +26,31 @@ def consume(pictures, **_) -> bool:
 
 
 def find(
-    inputs, output: Path, *, predict=find_white, follow=consume, batch_size: int = 2, **options
+    inputs,
+    output: Path,
+    *,
+    predict=find_white,
+    follow=consume,
+    batch_size: int = 2,
+    formats=("json",),
+    has_tracks: bool = False,
+    max_gap: float = MAX_GAP,
+    **options,
 ) -> FaceFinding:
     """Run over inputs, or sources, with options of the pictures."""
     if isinstance(inputs, Path):
         inputs = find_sources([str(inputs)])
     record = RunRecord(inputs)
-    with ResultFiles(output, ["json"], score_threshold=0.01) as results:
+    with ResultFiles(output, formats, score_threshold=0.01, has_tracks=has_tracks) as results:
         pictures = Pictures(output, **options)
         finding = FaceFinding(
-            predict, results, pictures, record=record, follow=follow, batch_size=batch_size
+            predict,
+            results,
+            pictures,
+            record=record,
+            follow=follow,
+            batch_size=batch_size,
+            max_gap=max_gap,
         )
         try:
             finding.run()

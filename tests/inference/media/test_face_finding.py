@@ -114,7 +114,7 @@ def test_picture_that_cannot_be_drawn_stops_no_other(
 
 
 def test_results_that_cannot_be_written_end_the_run(photos, clip, tmp_path, monkeypatch):
-    def add(self, frame, faces):
+    def add(self, frame, faces, track_ids):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(JsonResults, "add", add)

@@ -9,11 +9,16 @@ from df2s2_d2.inference.media.look_ahead import iterate_ahead, map_ahead
 
 
 def test_results_keep_the_order_of_the_items():
-    def slow_first(item: int) -> int:
-        time.sleep(0.05 if item == 0 else 0)
+    fourth_is_made = threading.Event()
+
+    def first_last(item: int) -> int:
+        if item == 3:
+            fourth_is_made.set()
+        if item == 0:
+            assert fourth_is_made.wait(timeout=60)
         return item * 2
 
-    assert list(map_ahead(slow_first, range(20), workers=4, ahead=5)) == list(range(0, 40, 2))
+    assert list(map_ahead(first_last, range(20), workers=4, ahead=5)) == list(range(0, 40, 2))
 
 
 def test_items_are_taken_only_a_few_ahead():
@@ -61,7 +66,7 @@ def test_work_is_done_while_the_consumer_is_busy():
 
     results = map_ahead(note_second, range(3), workers=1, ahead=1)
     assert next(results) == 0
-    assert begun.wait(timeout=10)
+    assert begun.wait(timeout=60)
     results.close()
 
 
@@ -74,14 +79,15 @@ def test_nothing_is_made_ahead_of_a_live_picture():
 
 
 def test_what_was_begun_is_finished_if_the_items_break_off():
-    finished = []
+    finished, broken_off = [], threading.Event()
 
     def items():
         yield from range(3)
+        broken_off.set()
         raise KeyboardInterrupt
 
     def finish(item: int) -> None:
-        time.sleep(0.01)
+        assert broken_off.wait(timeout=60)
         finished.append(item)
 
     with pytest.raises(KeyboardInterrupt):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from df2s2_d2.formats.whole_outputs import PARTIAL
 from df2s2_d2.inference.media import run_record
 from df2s2_d2.inference.media.face_finding import FaceFinding
 from df2s2_d2.inference.media.pictures import Pictures
@@ -26,7 +27,7 @@ from df2s2_d2.inference.media.shard_joining import join_shards
 from df2s2_d2.inference.media.shards import Shard
 from df2s2_d2.inference.media.sources import find_sources
 from tests.inference.media.runs import consume
-from tests.inference.media.scenes import find_white
+from tests.inference.media.scenes import find_white, moving_face, write_video
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = {"--save": list(RESULT_FORMATS), "weights": "sha256:1"}
@@ -40,6 +41,8 @@ def run(
     shard: Shard = Shard(),  # noqa: B008
     predict=find_white,
     settings=SETTINGS,
+    has_tracks: bool = False,
+    hide: str | None = None,
 ) -> FaceFinding:
     """A run as the command makes it, in all formats."""
     inputs = inputs if isinstance(inputs, list) else [inputs]
@@ -51,9 +54,15 @@ def run(
         record.remove()
     state = record.checkpoint and record.checkpoint["results"]
     results = ResultFiles(
-        output, settings["--save"], 0.01, sources=sources, shard=shard, state=state
+        output,
+        settings["--save"],
+        0.01,
+        sources=sources,
+        shard=shard,
+        state=state,
+        has_tracks=has_tracks,
     )
-    pictures = Pictures(output)
+    pictures = Pictures(output, hide=hide)
     finding = FaceFinding(predict, results, pictures, record=record, follow=consume, batch_size=1)
     with results, record.saved(results.sync):
         finding.run()
@@ -61,11 +70,11 @@ def run(
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All that a run wrote but its record, by path."""
+    """All that a run wrote but its record, and the hidden rest of a file that a kill leaves."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith("run.")
+        if path.is_file() and not path.name.startswith("run.") and path.suffix != PARTIAL
     }
 
 
@@ -172,7 +181,7 @@ def test_failures_are_tried_again_and_told_again(photos, clip, tmp_path, saved_a
 
 
 def test_video_that_fails_half_way_is_not_in_the_results_twice(clip, tmp_path, monkeypatch):
-    def fail(self, frame, faces):
+    def fail(self, frame, faces, hidden):
         if frame.index == 5:
             raise ValueError("no more")
 
@@ -185,6 +194,29 @@ def test_video_that_fails_half_way_is_not_in_the_results_twice(clip, tmp_path, m
     assert before.count(b"\n") >= 5
     assert run(clip, output, resume=True).failures == [failure]
     assert (output / "detections.jsonl").read_bytes() == before
+
+
+def test_a_video_that_begins_anew_is_tracked_and_hidden_as_before(tmp_path, saved_at_once):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        write_video(tmp_path / f"in/{number}.avi", moving_face(9 + number), codec="MJPG")
+    options = {"has_tracks": True, "hide": "fill"}
+    whole, output, seen = tmp_path / "whole", tmp_path / "out", []
+    run(tmp_path / "in", whole, **options)
+
+    def fail(images):
+        seen.extend(images)
+        if len(seen) > 15:  # in the second video
+            raise KeyboardInterrupt
+        return find_white(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "in", output, predict=fail, **options)
+    assert not (output / "2.mp4").exists()
+    run(tmp_path / "in", output, resume=True, **options)
+    assert content(output) == content(whole)
+    lines = [json.loads(line) for line in (output / "detections.jsonl").open()]
+    assert len(lines) == 30 and {line["faces"][0]["track"] for line in lines} == {1}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from df2s2_d2.inference.media.sources import camera_source, check_output, find_sources
+from df2s2_d2.inference.media import video_io
+from df2s2_d2.inference.media.sources import (
+    LiveOptions,
+    camera_source,
+    check_output,
+    find_sources,
+    holds_several,
+)
 
 
 @pytest.fixture
@@ -176,3 +183,40 @@ def test_camera_is_a_video():
     source = camera_source(1)
     assert source.is_video
     assert (source.camera, str(source.name)) == (1, "webcam1.mp4")
+
+
+# Streams
+
+
+def test_streams_are_videos_after_those_before_them(tree):
+    tree("a.jpg", "b.mp4")
+    inputs = ["rtsp://anna:secret@camera/1", "b.mp4", "a.jpg", "https://host/c.MOV?key=x"]
+    live = LiveOptions(reconnect=5, duration=7)
+    image, stream, clip, other = find_sources(inputs, live=live)
+    assert [str(source.path) for source in (image, stream, clip, other)] == [
+        *("a.jpg", "rtsp://camera/1", "b.mp4", "https://host/c.MOV?key=…")
+    ]
+    assert [str(source.name) for source in (stream, other)] == ["camera_1.mp4", "host_c.mp4"]
+    assert [source.is_video for source in (image, stream, clip, other)] == [False, True, True, True]
+    assert [source.is_file for source in (image, stream, clip, other)] == [True, False, True, False]
+    assert (stream.address, stream.live) == (inputs[0], live)
+    assert "secret" not in repr(stream)
+
+
+def test_streams_that_are_shown_alike_have_names_of_their_own(tree):
+    first, second = find_sources(["rtsp://camera/1?channel=1", "rtsp://camera/1?channel=2"])
+    assert [str(source.name) for source in (first, second)] == ["camera_1.mp4", "camera_1_2.mp4"]
+    assert len(find_sources(["rtsp://camera/1", "rtsp://camera/1"])) == 1
+
+
+def test_images_on_servers_are_not_fetched():
+    with pytest.raises(FileNotFoundError, match="https://host/a.jpg is an image on a server"):
+        find_sources(["https://anna:secret@host/a.jpg"])
+    assert not holds_several("https://host/a.jpg")
+    assert holds_several("https://host/a.mp4") and holds_several("rtsp://camera/1")
+
+
+def test_streams_need_pyav(monkeypatch):
+    monkeypatch.setattr(video_io, "is_pyav_installed", lambda: False)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'df2s2_d2\[video\]'"):
+        find_sources(["rtsp://camera/1"])

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from df2s2_d2.inference.media.sources import Source, camera_source, find_sources
+from df2s2_d2.inference.media import video as video_module
+from df2s2_d2.inference.media.sources import LiveOptions, Source, camera_source, find_sources
 from df2s2_d2.inference.media.video import DEFAULT_FPS, Video
+from df2s2_d2.inference.media.video_io.reader import VideoReader
 from tests.inference.media.scenes import moving_face, scene, write_video
 
 
@@ -23,7 +25,7 @@ def read(path: Path):
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mp4", "mp4v"), ("a.avi", "MJPG"), ("a.mkv", "mp4v"), ("a.webm", "VP80")]
 )
-def test_frames_come_with_number_and_time_in_rgb(tmp_path, name, codec):
+def test_frames_come_with_number_and_time_in_rgb(tmp_path, library, name, codec):
     images = moving_face(12)
     frames, reports = read(write_video(tmp_path / name, images, fps=8, codec=codec))
     assert reports == []
@@ -34,13 +36,14 @@ def test_frames_come_with_number_and_time_in_rgb(tmp_path, name, codec):
     assert str(frames[3]) == f"{tmp_path / name}, frame 3"
 
 
-def test_rate_and_length_are_told(tmp_path):
+def test_rate_and_length_are_told(tmp_path, library):
     write_video(tmp_path / "a.mp4", moving_face(7), fps=12.5)
     with Video(find_sources([str(tmp_path)])[0]) as video:
         assert (video.fps, video.num_frames, video.frame_bytes) == (12.5, 7, 3 * 96 * 128)
+        assert not video.is_live
 
 
-def test_video_that_breaks_off_gives_its_frames_and_says_so(tmp_path):
+def test_video_that_breaks_off_gives_its_frames_and_says_so(tmp_path, library):
     path = write_video(tmp_path / "a.avi", moving_face(30), codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     frames, reports = read(path)
@@ -50,14 +53,14 @@ def test_video_that_breaks_off_gives_its_frames_and_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no video " * 1000])
-def test_file_that_is_no_video_is_named(tmp_path, content):
+def test_file_that_is_no_video_is_named(tmp_path, library, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(OSError, match=f"The video {path} cannot be read"):
         read(path)
 
 
-def test_vanished_video_is_named(tmp_path):
+def test_vanished_video_is_named(tmp_path, library):
     write_video(tmp_path / "a.mp4", moving_face(2))
     (source,) = find_sources([str(tmp_path)])
     source.path.unlink()
@@ -65,21 +68,113 @@ def test_vanished_video_is_named(tmp_path):
         Video(source)
 
 
-def test_name_that_is_not_utf8_is_refused():
+def test_name_that_is_not_utf8_is_refused(library):
     """OpenCV would end the process."""
     source = Source(Path(os.fsdecode(b"/videos/clip_\xff.mp4")), PurePosixPath("clip.mp4"))
     with pytest.raises(OSError, match="/videos/clip_\ufffd.mp4 is not UTF-8, .*: rename it$"):
         Video(source)
 
 
-class FakeCapture:
-    """Stands for cv2.VideoCapture; gives the times of the frames one after the other."""
+# Times
 
-    def __init__(self, images: list[np.ndarray], times=(), **properties: float):
+
+class FakeReader(VideoReader):
+    """Gives a picture for each time that it tells."""
+
+    def __init__(self, told=(), **properties):
+        self.told = told
+        self.is_closed = False
+        for name, value in properties.items():
+            setattr(self, name, value)
+
+    def pictures(self):
+        for seconds in self.told:
+            yield scene(), seconds
+
+    def fault(self, num_read):
+        return f"{num_read} were read"
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Function that puts a reader in the place of the real ones."""
+
+    def install(*told, **properties) -> FakeReader:
+        reader = FakeReader(told, **properties)
+        monkeypatch.setattr(video_module, "_open", lambda _: reader)
+        return reader
+
+    return install
+
+
+SOURCE = Source(Path("clip.mp4"), PurePosixPath("clip.mp4"))
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, 90000.0, float("nan")])
+def test_unlikely_rate_is_replaced(fake, fps):
+    fake(fps=fps)
+    with Video(SOURCE) as video:
+        assert video.fps == DEFAULT_FPS
+
+
+def test_fault_is_reported_at_the_end_and_the_file_closed(fake):
+    reader, reports = fake(0, 0.1, 0.2), []
+    with Video(SOURCE) as video:
+        assert len(list(video.frames(reports.append))) == 3
+    assert (reports, reader.is_closed) == (["3 were read"], True)
+
+
+@pytest.mark.parametrize(
+    ("told", "duration", "expected"),
+    [
+        ([0, 0.1, 0.7, 0.75], None, [0, 0.1, 0.7, 0.75]),
+        ([0.4, 0.5], None, [0.4, 0.5]),
+        ([0, 0, 0, 0], None, [0, 0.1, 0.2, 0.3]),
+        ([None, None, 0.5, None], None, [0, 0.1, 0.5, 0.6]),
+        ([0, 0.2, 0.1, 0.4], None, [0, 0.2, 0.3, 0.4]),
+        ([0, 1e9, 0.3, -5], None, [0, 0.1, 0.3, 0.4]),
+        ([0, 90, 90.1], None, [0, 0.1, 0.2]),
+        ([0, 90, 90.1], 91, [0, 90, 90.1]),
+        ([-5, 0.1, 93, 0.3], 91, [0, 0.1, 0.2, 0.3]),
+    ],
+    ids=[
+        *("variable", "late", "zero", "unknown", "backwards", "far off", "long still"),
+        *("announced still", "beyond the end"),
+    ],
+)
+def test_times_are_those_of_the_file_unless_they_cannot_be_true(fake, told, duration, expected):
+    fake(*told, fps=10.0, duration=duration)
+    with Video(SOURCE) as video:
+        frames = list(video.frames(lambda _: None))
+    assert [frame.time for frame in frames] == pytest.approx(expected)
+
+
+def test_camera_is_left_after_its_time_without_a_report(fake):
+    fake(0.0, 0.4, 0.9, 1.3, fps=10.0, is_live=True)
+    reports: list[str] = []
+    with Video(camera_source(0, LiveOptions(duration=0.9))) as video:
+        frames = list(video.frames(reports.append))
+    assert ([frame.time for frame in frames], reports) == ([0.0, 0.4], [])
+
+
+def test_a_file_has_no_time_limit(fake):
+    fake(0.0, 5.0)
+    source = Source(SOURCE.path, SOURCE.name, live=LiveOptions(duration=1.0))
+    with Video(source) as video:
+        assert len(list(video.frames(lambda _: None))) == 2
+
+
+# Cameras
+
+
+class FakeCapture:
+    """Stands for cv2.VideoCapture."""
+
+    def __init__(self, images: list[np.ndarray]):
         self.images = list(images)
-        self.times = list(times)
-        self.properties = properties
-        self.is_released = False
 
     def isOpened(self) -> bool:
         return True
@@ -88,69 +183,27 @@ class FakeCapture:
         return True
 
     def get(self, number: int) -> float:
-        if number == cv2.CAP_PROP_POS_MSEC and self.times:
-            return 1000 * self.times.pop(0)
-        names = {cv2.CAP_PROP_FPS: "fps", cv2.CAP_PROP_FRAME_COUNT: "count"}
-        return self.properties.get(names.get(number, ""), 0.0)
+        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: 500.0}.get(number, 0.0)
 
     def read(self):
         return (True, self.images.pop(0)) if self.images else (False, None)
 
     def release(self) -> None:
-        self.is_released = True
-
-
-@pytest.mark.parametrize("fps", [0.0, -1.0, 90000.0, float("nan")])
-def test_unlikely_rate_is_replaced(tmp_path, monkeypatch, fps):
-    path = write_video(tmp_path / "a.mp4", moving_face(2))
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: FakeCapture([], fps=fps))
-    with Video(find_sources([str(path)])[0]) as video:
-        assert video.fps == DEFAULT_FPS
-
-
-def test_video_of_unknown_length_ends_without_a_report(tmp_path, monkeypatch):
-    path = write_video(tmp_path / "a.mp4", moving_face(2))
-    fake = FakeCapture([scene()] * 3, count=-1)
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: fake)
-    frames, reports = read(path)
-    assert (len(frames), reports) == (3, [])
-    assert fake.is_released
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ([0, 0.1, 0.7, 0.75], [0, 0.1, 0.7, 0.75]),
-        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),
-        ([0, 0.2, 0.1, 0.4], [0, 0.2, 0.3, 0.4]),
-        ([0, 1e9, 0.3, -5], [0, 0.1, 0.3, 0.4]),
-    ],
-    ids=["variable", "unknown", "backwards", "far off"],
-)
-def test_times_are_those_of_the_file_unless_they_cannot_be_true(
-    tmp_path, monkeypatch, told, expected
-):
-    path = write_video(tmp_path / "a.mp4", moving_face(2))
-    fake = FakeCapture([scene()] * len(told), told, fps=10)
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: fake)
-    frames, _ = read(path)
-    assert [frame.time for frame in frames] == pytest.approx(expected)
+        pass
 
 
 def test_camera_gives_frames_with_the_time_that_passes(monkeypatch):
     numbers = []
     monkeypatch.setattr(
-        cv2,
-        "VideoCapture",
-        lambda number: numbers.append(number) or FakeCapture([scene()] * 3, fps=30, count=500),
+        cv2, "VideoCapture", lambda number: numbers.append(number) or FakeCapture([scene()] * 3)
     )
     reports: list[str] = []
     with Video(camera_source(2)) as video:
-        assert video.num_frames is None
+        assert (video.num_frames, video.is_live) == (None, True)
         frames = list(video.frames(reports.append))
     assert numbers == [2]
     times = [frame.time for frame in frames]
-    assert times == sorted(times) and 0 <= times[0] and times[-1] < 10
+    assert times == sorted(times) and times[0] >= 0
     assert reports == ["webcam2 gives no more frames: is it still connected?"]
 
 

@@ -31,6 +31,7 @@ class RunOutput:
         coco_ground_truth: has the ids of the images; None for none.
         is_resumable: whether the run may go on after it broke off; else nobody asks what has
             reached the disk.
+        has_tracks: whether the faces of videos are numbered by their tracks.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class RunOutput:
     shard: Shard = Shard()
     coco_ground_truth: CocoImageIds | None = None
     is_resumable: bool = True
+    has_tracks: bool = False
 
     @functools.cached_property
     def evaluation_names(self) -> FrameNames:
@@ -75,8 +77,14 @@ class ResultFile(ABC):
         """
 
     @abstractmethod
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
-        """Write the faces of a frame, (n, 5) ``x1, y1, x2, y2, score``."""
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
+        """Write the faces of a frame.
+
+        Args:
+            frame: that they are in.
+            faces: (n, 5) ``x1, y1, x2, y2, score``.
+            track_ids: (n,) numbers of their tracks, 0 for none; None if they are not tracked.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class CocoResults(ResultFile):
         images = output.file("coco_images.json")
         self._images = JsonArrayFile(images, before, "}", state.get("images_end"))
 
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
         image_id = self._image_id(frame)
         if image_id is None:
             return

@@ -48,7 +48,7 @@ class _FilePerFrame(ResultFile):
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         """What is written of (n, 5) ``x, y, width, height, score``."""
 
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
         name = self._name(frame)
         path = self._folder / f"{name}{self._suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)

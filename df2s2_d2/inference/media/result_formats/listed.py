@@ -40,9 +40,15 @@ class _Records(_OneFile):
     def __init__(self, output: RunOutput):
         self._name = output.evaluation_names
 
-    def _line(self, frame: Frame, faces: np.ndarray) -> str:
-        size, place = frame.image.shape[:2], place_in_video(frame)
-        return format_line(str(frame.source.path), size, faces, image=self._name(frame), **place)
+    def _line(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> str:
+        return format_line(
+            str(frame.source.path),
+            frame.image.shape[:2],
+            faces,
+            image=self._name(frame),
+            track_ids=track_ids,
+            **place_in_video(frame),
+        )
 
 
 class JsonResults(_Records):
@@ -52,8 +58,8 @@ class JsonResults(_Records):
         super().__init__(output)
         self._file: JsonArrayFile = JsonArrayFile(output.file("detections.json"), end=_end(state))
 
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.add_lines([self._line(frame, faces)])
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
+        self._file.add_lines([self._line(frame, faces, track_ids)])
 
 
 class JsonLinesResults(_Records):
@@ -63,25 +69,31 @@ class JsonLinesResults(_Records):
         super().__init__(output)
         self._file = GrowingFile(output.file("detections.jsonl"), end=_end(state))
 
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
-        self._file.append(f"{self._line(frame, faces)}\n")
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
+        self._file.append(f"{self._line(frame, faces, track_ids)}\n")
 
 
 class CsvResults(_OneFile):
-    """``detections.csv``: a row a face; frame and time are empty for images."""
+    """``detections.csv``: a row a face; what an image or a face does not have is empty."""
 
     _COLUMNS = ("file", "frame", "time", "width", "height", "x1", "y1", "x2", "y2", "score")
 
     def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
+        self._has_tracks = output.has_tracks
+        columns = [*self._COLUMNS, *(["track"] if self._has_tracks else [])]
         self._file = GrowingFile(
-            output.file("detections.csv"), _csv_text([self._COLUMNS]), end=_end(state)
+            output.file("detections.csv"), _csv_text([columns]), end=_end(state)
         )
 
-    def add(self, frame: Frame, faces: np.ndarray) -> None:
+    def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
         height, width = frame.image.shape[:2]
         place = place_in_video(frame)
         start = [frame.source.path, place.get("frame"), place.get("time"), width, height]
-        self._file.append(_csv_text([[*start, *face] for face in faces.tolist()]))
+        rows = [[*start, *face] for face in faces.tolist()]
+        if self._has_tracks:
+            ids = [0] * len(rows) if track_ids is None else track_ids.tolist()
+            rows = [[*row, track or None] for row, track in zip(rows, ids, strict=True)]
+        self._file.append(_csv_text(rows))
 
 
 def _csv_text(rows: Sequence[Sequence]) -> str:

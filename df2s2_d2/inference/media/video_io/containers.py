@@ -1,0 +1,44 @@
+"""Files opened by FFmpeg, and what it says of them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+# The name of a file is no address whatever it looks like, and what lies there opens none.
+_FILE = "file:"
+_ONLY_FILES = {"protocol_whitelist": "file"}
+
+
+def open_file(path: Path) -> InputContainer:
+    """
+    Raises:
+        av.error.FFmpegError: if it is in no format that FFmpeg knows.
+    """
+    return av.open(f"{_FILE}{path}", options=_ONLY_FILES)
+
+
+def beginning(container: InputContainer) -> Fraction:
+    """The time at which the first of all streams of a container begins, in seconds.
+
+    From there pictures and sound are counted, so that they keep to each other.
+    """
+    if container.start_time is not None:
+        return Fraction(container.start_time, av.time_base)
+    if not container.name.startswith(_FILE):
+        return Fraction(0)
+    # Matroska does not say it, but stores what comes first first.
+    with av.open(container.name, options=_ONLY_FILES) as again:
+        first = next(again.demux(), None)
+        told = None if first is None else first.pts
+        return Fraction(0) if told is None else told * first.time_base
+
+
+def reason(error: Exception) -> str:
+    """What FFmpeg says of an error; not the address, which may hold a password."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or type(error).__name__
