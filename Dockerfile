@@ -34,7 +34,7 @@ COPY . .
 # PyTorch's own wheels bring CUDA's libraries; the driver is the host's.
 FROM source AS install-cuda
 RUN --mount=type=cache,target=/root/.cache/pip \
-    make venv VENV=/opt/df2s2 PACKAGE='.[train,export,serve]'
+    make venv VENV=/opt/df2s2 PACKAGE='.[train,export,serve,video]'
 
 FROM program AS cuda
 COPY --from=install-cuda /opt/df2s2 /opt/df2s2
@@ -44,7 +44,7 @@ COPY --from=install-cuda /opt/df2s2 /opt/df2s2
 FROM source AS install-cpu
 ARG TORCH_INDEX=
 RUN --mount=type=cache,target=/root/.cache/pip \
-    make venv VENV=/opt/df2s2 PACKAGE='.[train,export,serve]' TORCH_INDEX="${TORCH_INDEX}"
+    make venv VENV=/opt/df2s2 PACKAGE='.[train,export,serve,video]' TORCH_INDEX="${TORCH_INDEX}"
 
 FROM program AS cpu
 COPY --from=install-cpu /opt/df2s2 /opt/df2s2

@@ -2,7 +2,7 @@
 """Photographs a second over a Ray cluster beside one process, and what ten million would take.
 
     python -m benchmarks.cluster_throughput --output benchmarks/results/cluster_throughput.json
-    python -m benchmarks.cluster_throughput --page    # write the tables of docs/scale.md
+    python -m benchmarks.make_table --update    # write the tables of docs/scale.md
 
 Drawn photographs of --size are looked at by faces-small: in one process, and over a local cluster
 of 1 and of 2 workers, in turns, one thread each. Starting is not in the seconds: they begin when
@@ -14,38 +14,30 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
 from detectron2.modeling import build_model
 from PIL import Image
 
+from benchmarks.cluster_estimates import ONE_PROCESS
 from benchmarks.common import report
 from benchmarks.complexity import count_macs
-from benchmarks.make_table import RESULTS
+from benchmarks.make_table import to_markdown
 from df2s2_d2 import Predictor
-from df2s2_d2.tables.markdown import markdown_table
+from df2s2_d2.inference.checkpoint_config import config_of
+from df2s2_d2.inference.trained_weights import without_training_parts
 
-ROOT = RESULTS.parents[1]
-PAGE = ROOT / "docs/scale.md"
-RESULT = RESULTS / "cluster_throughput.json"
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = "faces-small"
-ONE_PROCESS = "one process"
-IMAGES = 10**7
-GPUS = (1, 8, 64)
-_TABLES = re.compile(r"(?<=<!-- tables -->\n\n).*?(?=\n\n<!-- end of tables -->)", re.DOTALL)
 
 _ONE_PROCESS = f"""
 import sys, time
@@ -138,71 +130,14 @@ def measure_stages(photographs: Path) -> dict[str, float]:
 
 def operations(size: tuple[int, int]) -> float:
     """Of an image of width and height in all its scales; two for a multiplication and addition."""
-    cfg = Predictor(MODEL).cfg
+    cfg = without_training_parts(config_of(MODEL))
+    cfg.MODEL.DEVICE = "cpu"
     detector = build_model(cfg)
-    detector.drop_training_parts()
     total = 0
     for scale in cfg.TEST.AUG.SCALES:
         factor = scale["SHORT_SIDE"] / min(size)
         total += count_macs(detector, *(round(side * factor) for side in reversed(size)))
     return 2.0 * total
-
-
-def tables(document: dict[str, Any]) -> str:
-    """The tables of the page: what was measured, and what follows for many images on GPUs."""
-    results, settings = document["results"], document["settings"]
-    environment = document["environment"]
-    base = median(results["images_per_second"][ONE_PROCESS])
-    rows = [
-        [name, f"{median(speeds):.2f}", f"{median(speeds) / base:.2f}"]
-        for name, speeds in results["images_per_second"].items()
-    ]
-    stages = results["stages_ms"]
-    width, height = settings["size"]
-    measured = [
-        f"Measured on {environment['device']}, {settings['images']} JPEG files of {width} x "
-        f"{height}, one thread a process, medians of {settings['repeats']}:",
-        markdown_table(["", "images/s", "beside one process"], rows),
-        "Of one core, an image takes "
-        + ", ".join(f"{ms:.1f} ms to {name}" for name, ms in stages.items())
-        + f"; the detector computes {results['operations'] / 1e9:.1f} GFLOP.",
-    ]
-    header = ["", "images/s", "hours for 10,000,000", "cost in USD", "MB/s of images"]
-    costs = [
-        [name, f"{speed:,.0f}", f"{hours:,.1f}", f"{cost:,.0f}", f"{megabytes:,.0f}"]
-        for name, speed, hours, cost, megabytes in estimates(document)
-    ]
-    return "\n\n".join([*measured, markdown_table(header, costs)])
-
-
-def estimates(document: dict[str, Any]) -> Iterator[tuple[str, float, float, float, float]]:
-    """Name, images/s, hours, cost and MB/s of images, of clusters on paper.
-
-    A GPU's worker shares its cores out among fetching, decoding and writing, while the GPU detects:
-    whatever is slower decides.
-    """
-    results, settings = document["results"], document["settings"]
-    stages = {name: ms / 1000 for name, ms in results["stages_ms"].items()}
-    beside_detecting = sum(seconds for name, seconds in stages.items() if name != "detect")
-    of_gpu = settings["teraflops"] * 1e12 / results["operations"]
-    of_cores = settings["gpu_cores"] / beside_detecting
-    speeds = {
-        f"{n} GPU{'s' * (n > 1)}, {n * settings['gpu_cores']} cores": (
-            n * min(of_gpu, of_cores),
-            n * settings["gpu_price"],
-        )
-        for n in GPUS
-    }
-    speeds["64 cores without a GPU"] = 64 / sum(stages.values()), 64 * settings["core_price"]
-    for name, (speed, price) in speeds.items():
-        hours = IMAGES / speed / 3600
-        yield name, speed, hours, hours * price, speed * results["file_kb"] / 1000
-
-
-def write_page(document: dict[str, Any]) -> None:
-    """Put the tables into docs/scale.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(_TABLES.sub(lambda _: tables(document), text), encoding="utf-8")
 
 
 def main() -> None:
@@ -219,14 +154,7 @@ def main() -> None:
     parser.add_argument("--gpu-price", type=float, default=2.5, help="of a GPU and these, USD/h")
     parser.add_argument("--core-price", type=float, default=0.04, help="of a core alone, USD/h")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the JSON")
-    parser.add_argument(
-        "--page", action="store_true", help="only write the tables of docs/scale.md anew"
-    )
     arguments = parser.parse_args()
-    if arguments.page:
-        write_page(json.loads(RESULT.read_text(encoding="utf-8")))
-        return
-    del arguments.page
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         photographs = Path(folder)
@@ -245,7 +173,7 @@ def main() -> None:
             "file_kb": math.fsum(sizes) / len(sizes) / 1000,
         }
     document = report("cluster_throughput", arguments, torch.device("cpu"), results)
-    print(tables(document))
+    print(to_markdown(document))
 
 
 if __name__ == "__main__":

@@ -189,3 +189,10 @@ def report(
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return document
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; whole numbers above that; nothing for what was not measured."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

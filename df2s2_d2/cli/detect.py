@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     results = ResultOptions.from_args(args)
     pictures = PictureOptions.from_args(args)
     tracking = TrackingOptions.from_args(args, results.formats)
-    long_run = LongRunOptions.from_args(args)
+    # Workers fetch photographs from addresses, too; what a stream shows does not come again.
+    long_run = LongRunOptions() if cluster else LongRunOptions.from_args(args)
     if not (sources or args.weak_masks):
         raise argparse.ArgumentError(None, "give images or videos, or a camera by --webcam")
 
@@ -71,10 +72,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from df2s2_d2.config_protocol import protocol_of
     from df2s2_d2.evaluation.protocol import write_protocol
-    from df2s2_d2.inference.media.face_search import detector_config, search_faces, tile_above
+    from df2s2_d2.inference.media.face_search import (
+        detector_config,
+        lowest_score,
+        search_faces,
+        tile_above,
+    )
 
-    lowest_score = min(results.score_threshold, pictures.threshold)
-    cfg = detector_config(detector, lowest_score, is_used_here=cluster is None)
+    lowest = lowest_score(results, pictures, tracking)
+    cfg = detector_config(detector, lowest, is_used_here=cluster is None)
     exit_code = 0
     if sources:
         protocol = protocol_of(cfg, tile_above(cfg)).above(results.score_threshold)

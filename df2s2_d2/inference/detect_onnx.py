@@ -48,6 +48,7 @@ def open_onnx(
         options.intra_op_num_threads = threads
     if not is_optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3  # it would tell what its optimization leaves over
     # Else its threads wait busily after a call, on the cores of whatever comes next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:

@@ -15,7 +15,7 @@ FORMATS = {
 DEFAULT_FORMATS = ["parquet"]
 # Options that are about pictures, videos, streams or a camera.
 _CONTRADICTING = ("webcam", "show", "crops", "blur", "boxes", "weak_masks", "coco_ground_truth")
-_CONTRADICTING += ("track", "max_gap", "duration")
+_CONTRADICTING += ("track", "max_gap", "duration", "reconnect")
 # What those are that are not None if they are not given.
 _NOT_GIVEN = {"show": False, "track": False, "weak_masks": []}
 

@@ -64,6 +64,7 @@ def create_app(model: Model, limits: Limits | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ImageError, _answer_unreadable)
     app.add_exception_handler(DetectorFailure, _answer_failure)
+    app.add_exception_handler(Exception, _answer_fault)
     images = Lane(limits.image_bytes, limits.images_at_once, _IMAGE_RETRY)
     videos = Lane(limits.video_bytes, limits.videos_at_once, _VIDEO_RETRY)
     lanes = {endpoints.FACES: images, endpoints.PICTURE: images, endpoints.VIDEO: videos}
@@ -93,3 +94,8 @@ async def _answer_failure(_: Request, error: DetectorFailure) -> JSONResponse:
     # What failed is told to whoever runs the service, not to strangers.
     logger.error("%s", error, exc_info=error.__cause__)
     return JSONResponse({"detail": "The detector failed at this image."}, 500)
+
+
+async def _answer_fault(_: Request, __: Exception) -> JSONResponse:
+    """Of the machine, such as a full disk, or of this program; the server logs it."""
+    return JSONResponse({"detail": "The service failed at this request; its log says how."}, 500)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from df2s2_d2.inference.faces import Faces
+from df2s2_d2.inference.image_batches import found_or_failed
 
 # Decoding leaves Python's lock to others.
 _DECODERS = 4
@@ -148,20 +149,12 @@ class Batcher:
         if not images:
             return
         started = time.perf_counter()
-        found = self._found(images)
+        found = found_or_failed(self._detect, images)
         self._report(len(images), time.perf_counter() - started)
         for future, faces in zip(futures, found, strict=True):
-            if isinstance(faces, DetectorFailure):
-                future.set_exception(faces)
+            if isinstance(faces, Exception):
+                failure = DetectorFailure(f"the detector failed ({type(faces).__name__}: {faces})")
+                failure.__cause__ = faces
+                future.set_exception(failure)
             else:
                 future.set_result(faces)
-
-    def _found(self, images: list[np.ndarray]) -> list[Faces | DetectorFailure]:
-        try:
-            return list(self._detect(images))
-        except Exception as error:  # Whatever one image does to the detector, others are found in.
-            if len(images) > 1:
-                return [found for image in images for found in self._found([image])]
-            failure = DetectorFailure(f"the detector failed ({type(error).__name__}: {error})")
-            failure.__cause__ = error
-            return [failure]

@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field
 
 # Status -> what it means, in the order of the schema.
 MEANINGS = {
+    400: "The body is no form of multipart/form-data.",
     403: "Sent by the page of another site.",
     408: "The body came too slowly.",
     413: "Too many bytes or pixels, or too long a video.",
     415: "No image, or no video, of a known format.",
     422: "A field is missing or wrong, or the file is broken.",
     429: "Too many requests of this client; Retry-After says when to come again.",
-    500: "The detector failed.",
+    500: "The detector or the service failed.",
     503: "Too many requests at once; Retry-After says when to come again.",
 }
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 import uvicorn
 
 from df2s2_d2.inference.detector_options import DEFAULT_MODEL, DetectorOptions
-from df2s2_d2.inference.media.face_search import detector_config
+from df2s2_d2.inference.media.face_search import build_predictor, detector_config
 from df2s2_d2.inference.media.result_options import SCORE_THRESHOLD
-from df2s2_d2.inference.predictor import Predictor
 from df2s2_d2.serving.app import create_app
 from df2s2_d2.serving.server_options import ServerOptions
 from df2s2_d2.serving.service import Model
 
 # Requests that are being answered when the server is told to end have so long.
-_SECONDS_TO_END = 30
+SECONDS_TO_END = 30
 
 
 def load_model(options: DetectorOptions) -> Model:
@@ -24,14 +24,7 @@ def load_model(options: DetectorOptions) -> Model:
     Raises:
         OSError, ValueError: if the config or the weights are missing or wrong.
     """
-    cfg = detector_config(options, SCORE_THRESHOLD)
-    predictor = Predictor(
-        cfg,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        runtime=options.runtime,
-        image_format="RGB",
-    )
+    predictor = build_predictor(detector_config(options, SCORE_THRESHOLD), options)
     return Model(
         name=options.weights or options.config_file or DEFAULT_MODEL,
         find=predictor.find,
@@ -70,6 +63,8 @@ def serve(detector: DetectorOptions, options: ServerOptions) -> None:
     Raises:
         OSError, ValueError: if the address, the config or the weights are wrong.
     """
+    # What is wrong with a form is told to whoever sent it, and is no line for each in the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with listen(options.host, options.port) as listener:
         app = create_app(load_model(detector), options.limits)
         config = uvicorn.Config(
@@ -77,7 +72,7 @@ def serve(detector: DetectorOptions, options: ServerOptions) -> None:
             log_level="info" if options.logs_requests else "warning",
             access_log=options.logs_requests,
             server_header=False,
-            timeout_graceful_shutdown=_SECONDS_TO_END,
+            timeout_graceful_shutdown=SECONDS_TO_END,
         )
         print(f"The page is at {address_of(listener)} (Ctrl-C ends it)", flush=True)
         uvicorn.Server(config).run(sockets=[listener])

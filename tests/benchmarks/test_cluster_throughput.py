@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from benchmarks import cluster_throughput
-from benchmarks.cluster_throughput import RESULT, estimates, operations, tables
+from benchmarks.cluster_estimates import estimates
+from benchmarks.cluster_throughput import operations
+from benchmarks.make_table import to_markdown
 
 
 def document(**settings) -> dict:
     return {
-        "environment": {"device": "a processor"},
+        "benchmark": "cluster_throughput",
+        "environment": {"device": "a CPU", "device_type": "cpu", "torch": "2", "cpu_threads": 1},
         "settings": {
             **{"images": 100, "size": [1024, 768], "repeats": 3, "teraflops": 5.0},
             **{"gpu_cores": 16, "gpu_price": 2.5, "core_price": 0.04},
@@ -27,9 +27,13 @@ def document(**settings) -> dict:
     }
 
 
+def rows_of(document: dict) -> list[tuple]:
+    return list(estimates(document["results"], document["settings"]))
+
+
 def test_hours_and_dollars_are_those_worked_out_by_hand():
     # 5 TFLOP/s / 10 GFLOP = 500 images/s; 16 cores / 16 ms = 1,000: the GPU decides.
-    found = {name: rest for name, *rest in estimates(document())}
+    found = {name: rest for name, *rest in rows_of(document())}
     assert found["1 GPU, 16 cores"] == pytest.approx([500, 5.5556, 13.889, 100], rel=1e-3)
     assert found["64 GPUs, 1024 cores"] == pytest.approx([32000, 0.086806, 13.889, 6400], rel=1e-3)
     # 64 cores / 100 ms = 640 images/s, 4.34 hours of 64 cores at 0.04.
@@ -37,18 +41,12 @@ def test_hours_and_dollars_are_those_worked_out_by_hand():
 
 
 def test_cores_decide_where_they_are_few():
-    found = {name: speed for name, speed, *_ in estimates(document(gpu_cores=4))}
+    found = {name: speed for name, speed, *_ in rows_of(document(gpu_cores=4))}
     assert found["8 GPUs, 32 cores"] == pytest.approx(8 * 250)
 
 
 def test_speeds_stand_beside_that_of_one_process():
-    assert "| Ray, 2 workers | 8.00 | 1.60 |" in tables(document())
-
-
-def test_the_page_is_what_the_file_says():
-    page = cluster_throughput.PAGE.read_text(encoding="utf-8")
-    recorded = json.loads(RESULT.read_text(encoding="utf-8"))
-    assert f"\n\n{tables(recorded)}\n\n" in page
+    assert "| Ray, 2 workers | 8.00 | 1.60 |" in to_markdown(document())
 
 
 def test_an_image_in_more_pixels_takes_more_operations():

@@ -92,6 +92,23 @@ def test_faces_are_followed_for_a_second_unless_told_otherwise():
         assert parse("a", *words).tracking == TrackingOptions(is_written, max_gap)
 
 
+@pytest.mark.parametrize(
+    ("words", "lowest"),
+    [
+        ("", 0.01),
+        ("--write-threshold 0.8", 0.5),
+        ("--write-threshold 0.8 --track", 0.125),
+        ("--write-threshold 0.8 --blur", 0.05),
+        ("--write-threshold 0.1 --blur --threshold 0.8", 0.1),
+        ("--write-threshold 0.8 --blur --threshold 0.02", 0.01),
+    ],
+)
+def test_faces_that_are_written_shown_or_followed_are_asked_for(words, lowest):
+    options = parse("a", *words.split())
+    found = face_search.lowest_score(options.results, options.pictures, options.tracking)
+    assert found == lowest
+
+
 def test_margin_of_crops_and_style_may_be_left_out():
     plain = parse("a").pictures
     assert (plain.crop_margin, plain.hide) == (None, None)
@@ -131,6 +148,9 @@ def test_runs_over_a_cluster_have_formats_of_their_own():
         ("rtsp://camera/1 --resume", "--resume and --shard are for files"),
         ("a --input rtsp://camera/1 --shard 1/2", "--resume and --shard are for files"),
         ("a.mp4 --duration 5", "--duration is for cameras and streams"),
+        ("a.mp4 --reconnect 5", "--reconnect is for streams"),
+        ("--webcam 0 --reconnect 0", "--reconnect is for streams"),
+        ("https://host/a.jpg --ray local --reconnect 5", "--reconnect is for runs in one process"),
         ("--webcam 0 --duration -1", "expected a number from 0 to 31622400, found -1"),
         ("--webcam 0 --ray local", "--webcam is for runs in one process"),
         ("a --ray local --blur", "--blur is for runs in one process: leave out either it or --ray"),

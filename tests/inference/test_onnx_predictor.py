@@ -89,7 +89,7 @@ def test_the_shipped_model_finds_the_face_of_a_photograph_either_way():
     photograph = ROOT / "docs/photographs/astronaut.jpg"
     overrides = ["TEST.AUG.ENABLED", False]
     found = [
-        Predictor("faces-small", overrides=overrides).find(photograph),
+        Predictor("faces-small", overrides=overrides, runtime="torch").find(photograph),
         OnnxPredictor("faces-small")(photograph),
     ]
     (box, score), (other_box, other_score) = (next(iter(faces)) for faces in found)

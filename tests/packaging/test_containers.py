@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from df2s2_d2.cli.commands import COMMANDS, load_command
+from df2s2_d2.cli.commands import load_command
 from df2s2_d2.cli.program import build_parser, parse_arguments
+from df2s2_d2.serving.server import SECONDS_TO_END
+from df2s2_d2.serving.server_options import ServerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +81,7 @@ def test_images_are_what_make_venv_installs(stages):
         for name in variables:
             assert re.search(rf"^{name} [?:]?=", makefile, re.MULTILINE), name
         asked = re.fullmatch(r"\.\[(.+)\]", variables["PACKAGE"])[1].split(",")
-        assert {"train", "export"} <= set(asked) <= {*extras, "serve"}
+        assert {"train", "export", "serve", "video"} <= set(asked) <= set(extras)
         assert "dev" not in asked
         # The environment that is made is the one that is taken over, and on the PATH.
         (copied,) = stages[device].all_of("COPY")
@@ -146,6 +148,7 @@ def test_the_service_may_do_no_more_than_it_has_to(stages, services):
     assert inside in stages["program"].all_of("EXPOSE")
     assert f"127.0.0.1:{inside}/health" in serve["healthcheck"]["test"][-1]
     assert not any(key in serve for key in ("volumes", "privileged"))
+    assert int(serve["stop_grace_period"].removesuffix("s")) > SECONDS_TO_END
     cuda = services["serve-cuda"]
     assert cuda["extends"] == "serve" and cuda["build"]["target"] in stages
 
@@ -153,12 +156,27 @@ def test_the_service_may_do_no_more_than_it_has_to(stages, services):
 def test_the_image_starts_what_compose_starts(stages, services):
     program = stages["program"]
     (default,) = program.all_of("CMD")
-    assert yaml.safe_load(default) == services["serve"]["command"]
+    words = yaml.safe_load(default)
+    assert services["serve"]["command"][: len(words)] == words
     assert program.all_of("ENTRYPOINT") == ['["df2s2"]']
 
 
-@pytest.mark.skipif("serve" not in COMMANDS, reason="df2s2 serve is not among the commands")
-def test_the_command_is_understood(services):
-    name, *arguments = services["serve"]["command"]
-    parsed = parse_arguments(build_parser(load_command(name), name), arguments)
-    assert (parsed.host, parsed.port) == ("0.0.0.0", 8000)
+def test_the_service_has_room_for_what_it_takes(services):
+    serve = services["serve"]
+    name, *words = serve["command"]
+    args = parse_arguments(build_parser(load_command(name), name), words)
+    options = ServerOptions.from_args(args)
+    assert (options.host, options.port) == ("0.0.0.0", 8000)
+    limits = options.limits
+    images = limits.images_at_once * limits.image_bytes
+    # A video lies there as it was received, and as a file by itself.
+    sent = images + 2 * limits.videos_at_once * limits.video_bytes
+    (temporary,) = serve["tmpfs"]
+    assert sent < _num_bytes(temporary.removeprefix("/tmp:size="))
+    # What lies there is in memory, and counts; a detector and its batch take less than two GB.
+    assert sent + images < _num_bytes(serve["mem_limit"]) - 2 * _num_bytes("1g")
+
+
+def _num_bytes(text: str) -> int:
+    assert text.endswith("g")
+    return int(text[:-1]) << 30

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -274,3 +275,15 @@ def test_every_file_of_the_page_is_given():
 
     folder = Path(create_app.__code__.co_filename).with_name("page")
     assert {path.name for path in folder.iterdir()} == {name for name, _ in PAGE_FILES.values()}
+
+
+def test_a_fault_of_the_machine_is_a_sentence_too(monkeypatch, tmp_path):
+    def fill_the_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret")
+
+    monkeypatch.setattr("shutil.copyfileobj", fill_the_disk)
+    video = write_video(tmp_path / "clip.mp4", [scene((40, 30, 64, 54))]).read_bytes()
+    with TestClient(create_app(model()), raise_server_exceptions=False) as client:
+        answer = client.post("/v1/video", files={"file": video})
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "The service failed at this request; its log says how."}

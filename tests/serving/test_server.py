@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import itertools
@@ -21,13 +22,15 @@ from urllib.parse import urlsplit
 import httpx2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from df2s2_d2.inference.detector_options import DetectorOptions
 from df2s2_d2.inference.faces import Faces
-from df2s2_d2.inference.predictor import Predictor
+from df2s2_d2.inference.predictor import TILE_ABOVE, Predictor
 from df2s2_d2.serving.app import create_app
 from df2s2_d2.serving.limits import Limits
-from df2s2_d2.serving.server import listen
+from df2s2_d2.serving.server import listen, load_model
 from df2s2_d2.serving.service import Model
 from tests.serving.services import SECONDS, encoded, find_faces, model, running
 from tests.serving.test_uploads import png_of
@@ -194,6 +197,22 @@ def test_addresses_of_ipv6_can_be_typed():
         assert address_of(listener) == f"http://[::1]:{listener.getsockname()[1]}/"
 
 
+def test_the_detector_is_the_one_that_detect_runs():
+    def predictor_of(*words: str) -> Predictor:
+        parser = argparse.ArgumentParser()
+        DetectorOptions.add_arguments(parser)
+        options = DetectorOptions.from_args(parser.parse_args(words))
+        return load_model(options).find.__self__
+
+    exact = predictor_of("--runtime", "torch", "--batch-size", "3")
+    assert (exact.runtime, exact.model.dtype) == ("torch", torch.float32)
+    assert (exact.batch_size, exact.image_format) == (3, "RGB")
+    assert exact.choice.tile_above == TILE_ABOVE
+    published = predictor_of("--precision", "bf16", "--opts", "TEST.PROTOCOL", "dsfd-multi-scale")
+    assert published.model.dtype == torch.bfloat16
+    assert published.choice.tile_above == 0  # as in the published test
+
+
 def test_command_says_where_it_is_and_ends_as_it_is_told(checkpoint):
     process = subprocess.Popen(
         [sys.executable, "-m", "df2s2_d2", "serve", "--port", "0", "--weights", checkpoint],
@@ -211,6 +230,9 @@ def test_command_says_where_it_is_and_ends_as_it_is_told(checkpoint):
         address = said.split()[4]
         with urllib.request.urlopen(f"{address}v1/settings", timeout=SECONDS) as answer:
             assert json.load(answer)["model"] == checkpoint
+        broken = {"content-type": "multipart/form-data; boundary=x"}
+        refused = httpx2.post(f"{address}v1/faces", content=b"y", headers=broken, timeout=SECONDS)
+        assert refused.status_code == 400
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate()
         assert (process.returncode, errors) == (-signal.SIGTERM, "")

@@ -11,6 +11,14 @@ from torchvision.models import resnet18
 from df2s2_d2.training import Trainer
 from tests.training.short_runs import load, run, same_weights
 
+# As torchvision's, whose weights are read.
+RESNET18 = {
+    "MODEL__RESNETS__DEPTH": 18,
+    "MODEL__RESNETS__STEM_OUT_CHANNELS": 64,
+    "MODEL__RESNETS__RES2_OUT_CHANNELS": 64,
+    "MODEL__RESNETS__WIDTH_PER_GROUP": 64,
+}
+
 
 @pytest.fixture
 def pretrained(tmp_path) -> Path:
@@ -22,7 +30,7 @@ def pretrained(tmp_path) -> Path:
 
 
 def test_pretrained_weights_come_in_before_training(config, pretrained):
-    trainer = Trainer(config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained)))
+    trainer = Trainer(config(**RESNET18, MODEL__BOTTOM_UP__WEIGHTS=str(pretrained)))
     trainer.resume_or_load(resume=False)
     expected = torch.load(pretrained, weights_only=True)
     network = trainer.model.backbone.bottom_up.network
@@ -31,7 +39,7 @@ def test_pretrained_weights_come_in_before_training(config, pretrained):
 
 
 def test_pretrained_weights_do_not_come_in_again_on_resume(config, pretrained, tmp_path):
-    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained))
+    cfg = config(**RESNET18, MODEL__BOTTOM_UP__WEIGHTS=str(pretrained))
     run(cfg)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=True)
@@ -42,10 +50,11 @@ def test_pretrained_weights_do_not_come_in_again_on_resume(config, pretrained, t
     assert not torch.equal(weight, original)
 
 
-def test_model_weights_go_over_pretrained_ones(config, pretrained, trained_folder):
-    trained = trained_folder / "model_final.pth"
-    cfg = config(MODEL__BOTTOM_UP__WEIGHTS=str(pretrained), MODEL__WEIGHTS=str(trained))
-    trainer = Trainer(cfg)
+def test_model_weights_go_over_pretrained_ones(config, pretrained, tmp_path):
+    run(config(**RESNET18, OUTPUT_DIR=str(tmp_path / "earlier")))
+    trained = tmp_path / "earlier/model_final.pth"
+    weights = {"MODEL__BOTTOM_UP__WEIGHTS": str(pretrained), "MODEL__WEIGHTS": str(trained)}
+    trainer = Trainer(config(**RESNET18, **weights))
     trainer.resume_or_load(resume=False)
     assert same_weights({"model": trainer.model.state_dict()}, load(trained))
     assert trainer.start_iter == 0

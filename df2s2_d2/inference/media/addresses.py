@@ -8,10 +8,11 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp")
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://", re.IGNORECASE)
-# Cameras take passwords among the parameters too.
-_SECRET = re.compile(
-    r"(?<![^?&])([^=&]*(?:pass|pwd|token|secret|key|sig|auth)[^=&]*=)[^&]*", re.IGNORECASE
-)
+# Cameras take passwords among the parameters too, and these in the path, as in
+# /user=anna_password=secret_channel=1.sdp.
+_WORD = "(?:pass|pwd|token|secret|key|sig|auth)"
+_SECRET = re.compile(rf"(?<![^?&])([^=&]*{_WORD}[^=&]*=)[^&]*", re.IGNORECASE)
+_SECRET_IN_PATH = re.compile(rf"({_WORD}[^=&;/]*=)[^&;/]*?(?=_[a-z]+=|[&;/]|$)", re.IGNORECASE)
 
 
 def is_address(text: str) -> bool:
@@ -36,7 +37,12 @@ def without_secrets(address: str) -> str:
     """
     parts = _split(address)
     return urlunsplit(
-        parts._replace(netloc=_host(parts), query=_SECRET.sub(r"\1…", parts.query), fragment="")
+        parts._replace(
+            netloc=_host(parts),
+            path=_path(parts),
+            query=_SECRET.sub(r"\1…", parts.query),
+            fragment="",
+        )
     )
 
 
@@ -47,12 +53,17 @@ def file_name(address: str) -> str:
         ValueError: if it is no address.
     """
     parts = _split(address)
-    return re.sub(r"[^\w.-]+", "_", _host(parts) + parts.path).strip("_.") or "stream"
+    return re.sub(r"[^\w.-]+", "_", _host(parts) + _path(parts)).strip("_.") or "stream"
 
 
 def _host(parts: SplitResult) -> str:
     """Host and port."""
     return parts.netloc.rpartition("@")[2]
+
+
+def _path(parts: SplitResult) -> str:
+    """The path without what is secret in it."""
+    return _SECRET_IN_PATH.sub(r"\1…", parts.path)
 
 
 def _split(address: str) -> SplitResult:

@@ -26,8 +26,8 @@ from df2s2_d2.inference.media.long_run_options import LongRunOptions
 from df2s2_d2.inference.media.picture_options import PictureOptions
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
-from df2s2_d2.inference.media.result_options import ResultOptions
-from df2s2_d2.inference.media.run_record import RunRecord, read_record
+from df2s2_d2.inference.media.result_options import SCORE_THRESHOLD, ResultOptions
+from df2s2_d2.inference.media.run_record import RunRecord, is_of_cluster, read_record
 from df2s2_d2.inference.media.run_settings import run_settings
 from df2s2_d2.inference.media.source_options import SourceOptions
 from df2s2_d2.inference.media.sources import (
@@ -40,19 +40,29 @@ from df2s2_d2.inference.media.sources import (
 from df2s2_d2.inference.media.tracking_options import TrackingOptions
 from df2s2_d2.inference.media.video_io import writes_h264
 from df2s2_d2.inference.predictor import TILE_ABOVE, Predictor
+from df2s2_d2.inference.tracking import WEAK_SHARE
 from df2s2_d2.inference.trained_weights import check_weights_file
 from df2s2_d2.modeling.detection_thresholds import detection_thresholds
 from df2s2_d2.test_protocols import protocol_name
 
 
-def detector_config(
-    options: DetectorOptions, lowest_score: float, is_used_here: bool = True
-) -> CfgNode:
+def lowest_score(
+    results: ResultOptions, pictures: PictureOptions, tracking: TrackingOptions
+) -> float:
+    """The lowest score of faces that a run uses: it writes them, shows them, or follows them."""
+    lowest = min(results.score_threshold, pictures.threshold)
+    if not (tracking.is_written or pictures.hide):
+        return lowest
+    # Below what is written unasked, exported detectors give none.
+    return min(lowest, max(WEAK_SHARE * pictures.threshold, SCORE_THRESHOLD))
+
+
+def detector_config(options: DetectorOptions, lowest: float, is_used_here: bool = True) -> CfgNode:
     """The config of a detector, which gives out all faces that any threshold asks for.
 
     Args:
         options: name the detector.
-        lowest_score: the lowest threshold.
+        lowest: score of the faces that it is to give.
         is_used_here: whether its device is to be one of this machine.
 
     Raises:
@@ -66,7 +76,7 @@ def detector_config(
         cfg.MODEL.DEVICE = usable_device(cfg.MODEL.DEVICE)
     thresholds = detection_thresholds(cfg)
     if thresholds:
-        thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest_score)
+        thresholds.SCORE_THRESH_TEST = min(thresholds.SCORE_THRESH_TEST, lowest)
     return cfg
 
 
@@ -74,6 +84,26 @@ def tile_above(cfg: CfgNode) -> int:
     """Length of a side, in pixels, beyond which images are looked at in tiles, too; 0 for none, as
     in the published tests."""
     return 0 if protocol_name(cfg) else TILE_ABOVE
+
+
+def build_predictor(cfg: CfgNode, options: DetectorOptions) -> Predictor:
+    """The detector of a command, for RGB images.
+
+    Args:
+        cfg: of :func:`detector_config`.
+        options: of the command.
+
+    Raises:
+        OSError, ValueError: see :class:`~df2s2_d2.inference.predictor.Predictor`.
+    """
+    return Predictor(
+        cfg,
+        batch_size=options.batch_size,
+        tile_above=tile_above(cfg),
+        precision=options.precision,
+        image_format="RGB",
+        runtime=options.runtime,
+    )
 
 
 def search_faces(
@@ -120,14 +150,7 @@ def search_faces(
             "'df2s2_d2[video]' for both"
         )
 
-    predictor = Predictor(
-        cfg,
-        batch_size=detector_options.batch_size,
-        tile_above=tile_above(cfg),
-        precision=detector_options.precision,
-        image_format="RGB",
-        runtime=detector_options.runtime,
-    )
+    predictor = build_predictor(cfg, detector_options)
     started = time.monotonic()
     if not long_run.resume:
         record.remove()  # no sooner, as what it is about is overwritten from here on
@@ -181,6 +204,10 @@ def _open_record(
         OSError, ValueError: if that cannot go on.
     """
     shard = long_run.shard
+    if is_of_cluster(output / "run.json"):
+        raise FileExistsError(
+            f"{as_utf8(output)} holds the results of a run over a cluster: choose another --output"
+        )
     if not all(source.is_file for source in sources):
         return RunRecord(sources)  # which cannot go on
     path = output / f"run{shard.suffix}.json"

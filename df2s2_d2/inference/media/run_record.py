@@ -207,6 +207,15 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return content
 
 
+def is_of_cluster(path: Path) -> bool:
+    """Whether a file is the record of a run over a cluster, which shares its results out in parts
+    and has the same name."""
+    with contextlib.suppress(OSError, ValueError):
+        content = read_json(path)
+        return isinstance(content, dict) and "part_size" in content
+    return False
+
+
 def _first_fault(content: Any) -> str | None:
     """What is not as :meth:`RunRecord.save` writes it; None if all is."""
     if not isinstance(content, dict) or content.get("version") != _VERSION:

@@ -60,9 +60,8 @@ class SourceOptions:
         seen.add_argument(
             "--reconnect",
             type=number_up_to(_LONGEST_DURATION),
-            default=LiveOptions.reconnect,
             metavar="SECONDS",
-            help="how long to try a stream again that breaks off (%(default)g)",
+            help=f"how long to try a stream again that breaks off ({LiveOptions.reconnect:g})",
         )
 
     @classmethod
@@ -73,8 +72,13 @@ class SourceOptions:
             argparse.ArgumentError: if one is of no use.
         """
         inputs = [*args.inputs, *args.input]
-        if args.duration is not None and args.webcam is None and not any(map(is_address, inputs)):
-            raise argparse.ArgumentError(
-                None, "--duration is for cameras and streams: files are looked at to their end"
-            )
-        return cls(inputs, args.webcam, LiveOptions(args.reconnect, args.duration))
+        has_streams = any(map(is_address, inputs))
+        problem = None
+        if args.duration is not None and args.webcam is None and not has_streams:
+            problem = "--duration is for cameras and streams: files are looked at to their end"
+        elif args.reconnect is not None and not has_streams:
+            problem = "--reconnect is for streams: files and cameras do not break off"
+        if problem:
+            raise argparse.ArgumentError(None, problem)
+        reconnect = LiveOptions.reconnect if args.reconnect is None else args.reconnect
+        return cls(inputs, args.webcam, LiveOptions(reconnect, args.duration))

@@ -133,7 +133,7 @@ def holds_several(path: str | os.PathLike) -> bool:
     it is of one image.
     """
     text = os.fspath(path)
-    if "://" in text:
+    if "://" in text and not os.path.exists(text):
         return _is_stream(text)
     is_pattern = glob.has_magic(text) and not os.path.exists(text)
     return is_pattern or os.path.isdir(text) or _is_video(Path(text))
@@ -177,7 +177,12 @@ def _expand(text: str, output: Path | None) -> Iterator[tuple[Path, PurePosixPat
     if is_address(text):
         raise FileNotFoundError(
             f"The input {without_secrets(text)} is an image on a server: nothing is downloaded "
-            "here; fetch it, and give the file"
+            "here; fetch it and give the file, or let `df2s2 detect --ray` fetch it"
+        )
+    if "://" in text:
+        raise FileNotFoundError(
+            f"The input {text} is neither a file of this machine nor a stream: photographs are "
+            "fetched from other places by `df2s2 detect --ray`"
         )
     path = Path(text)
     if path.is_dir():

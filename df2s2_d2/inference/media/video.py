@@ -97,7 +97,10 @@ def _open(source: Source) -> VideoReader:
     if source.address is not None:
         from df2s2_d2.inference.media.video_io.streams import open_stream
 
-        return open_stream(source.address, str(source.path), patience=source.live.reconnect)
+        live = source.live
+        return open_stream(
+            source.address, str(source.path), patience=live.reconnect, duration=live.duration
+        )
     require_utf8(source.path)
     if not source.path.exists():
         raise OSError(f"The video {source.path} does not exist")

@@ -65,10 +65,16 @@ class ClusterRecord:
                 another run.
         """
         earlier = self._read()
-        if not resume and (earlier or any(self._output.holds(name) for name in FORMATS)):
+        holds_results = any(self._output.holds(name) for name in FORMATS)
+        if not resume and (earlier or holds_results):
             raise FileExistsError(
                 f"{self._output} holds the results of a run: go on with it by --resume, choose "
                 "another --output, or remove it"
+            )
+        if holds_results and not earlier:  # Nobody knows by what they were found.
+            raise FileExistsError(
+                f"{self._output} holds the results of a run, but not its {_FILE}: choose another "
+                "--output, or remove it"
             )
         if resume and not earlier:
             print(f"{self._output}/{_FILE} does not exist: nothing to resume, the run starts anew")
@@ -126,6 +132,6 @@ class ClusterRecord:
         ):
             raise ValueError(
                 f"{self._output}/{_FILE} is no record of a run over a cluster (found "
-                f"{shorten(record)}): remove it, or choose another --output"
+                f"{shorten(record)}): choose another --output, or remove that folder"
             )
         return fields

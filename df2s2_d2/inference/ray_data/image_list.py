@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from df2s2_d2.inference.media.sources import IMAGE_SUFFIXES, as_utf8
+from df2s2_d2.inference.media.addresses import is_address, without_secrets
+from df2s2_d2.inference.media.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, as_utf8
 from df2s2_d2.inference.ray_data.output_folder import OutputFolder
 
 # Columns of a list that hold paths or addresses; the second is that of results, so that those of
@@ -61,7 +62,7 @@ def find_images(
 
     Raises:
         FileNotFoundError: if an input does not exist or holds no image.
-        ValueError: if a Parquet file is no list, or an input lies in another.
+        ValueError: if a Parquet file is no list, an input is a video, a stream or lies in another.
     """
     _check_apart(inputs)
     for text in dict.fromkeys(inputs):
@@ -87,7 +88,14 @@ class _Listing(Iterator[str]):
 
     def __init__(self, text: str, output: OutputFolder, pass_over: Callable[[str], None]):
         self._fs: AbstractFileSystem
-        self._fs, self._root = fsspec.core.url_to_fs(text)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(text)
+        except ValueError as error:  # such as for rtsp://
+            place = without_secrets(text) if is_address(text) else text
+            raise ValueError(
+                f"The input {place} is in no file system that fsspec knows ({error}): give paths "
+                "or addresses of photographs, and look at streams without --ray"
+            ) from error
         self._text, self._output, self._pass_over = text, output, pass_over
         self._found = self._list()
 
@@ -123,8 +131,14 @@ class _Listing(Iterator[str]):
                     yield from self._named(f"{folder.rstrip('/')}/{name}")
 
     def _in_file(self, path: str, is_named: bool = False) -> Iterator[str]:
-        if PurePosixPath(path).suffix.lower() == ".parquet":
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix == ".parquet":
             yield from _read_list(self._fs, path)
+        elif is_named and suffix in VIDEO_SUFFIXES:
+            raise ValueError(
+                f"The input {self._text} is a video, and workers look at photographs: leave it "
+                "out, or look at it without --ray"
+            )
         elif is_named or _is_image(path):
             yield from self._named(path)
 

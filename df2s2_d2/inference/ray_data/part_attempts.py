@@ -46,6 +46,8 @@ class PartAttempts:
             for image, deaths in json.loads(content or b"{}").items():
                 self._deaths[int(image)] = int(deaths)
         if self._deaths[_BEFORE] >= _DEATHS_BEFORE_IMAGES:
+            del self._deaths[_BEFORE]  # Another run may have room.
+            self._write(self._deaths)
             raise RuntimeError(
                 f"{_DEATHS_BEFORE_IMAGES} workers died one after the other before they looked at "
                 "an image, most often by want of memory: give fewer --ray-workers"
@@ -58,6 +60,8 @@ class PartAttempts:
 
     def note(self, image: int) -> None:
         """Say that an image is looked at next, by its place in the part."""
-        noted = self._deaths + Counter([image])
-        content = {str(place): deaths for place, deaths in noted.items()}
+        self._write(self._deaths + Counter([image]))
+
+    def _write(self, deaths: Counter[int]) -> None:
+        content = {str(image): number for image, number in deaths.items()}
         self._output.write(self._name, json.dumps(content).encode())

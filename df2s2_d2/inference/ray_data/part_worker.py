@@ -6,11 +6,13 @@ after the end of a worker, changes nothing, and one whose files are there is not
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from df2s2_d2.inference.ray_data.find_faces import FindFaces
 from df2s2_d2.inference.ray_data.image_list import ImageList
 from df2s2_d2.inference.ray_data.output_folder import OutputFolder
 from df2s2_d2.inference.ray_data.part_attempts import PartAttempts
+from df2s2_d2.models import local_file
 
 # Failures that are told of one part; all are in the results.
 _MOST_TOLD = 20
@@ -195,10 +198,12 @@ class PartWorker:
         torch.set_num_threads(job.threads)
         cfg = parse_config(job.config, "The config of the run")
         cfg.MODEL.DEVICE = job.device
-        with tempfile.TemporaryDirectory() as folder:
-            cfg.MODEL.WEIGHTS = os.path.join(folder, job.weights_name)
-            with open(cfg.MODEL.WEIGHTS, "wb") as file:
-                file.write(job.weights)
+        with contextlib.ExitStack() as stack:
+            # A model that is here by its name may have a file for a faster runtime, too.
+            if not _is_file_of(cfg.MODEL.WEIGHTS, job.weights):
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                cfg.MODEL.WEIGHTS = os.path.join(folder, job.weights_name)
+                Path(cfg.MODEL.WEIGHTS).write_bytes(job.weights)
             return FindFaces(
                 cfg,
                 batch_size=job.batch_size,
@@ -208,6 +213,14 @@ class PartWorker:
                 score_threshold=job.score_threshold,
                 root=job.root,
             )
+
+
+def _is_file_of(weights: str, content: bytes) -> bool:
+    """Whether this machine has a model of that name, or a file at that path, of that content."""
+    try:
+        return Path(local_file(weights)).read_bytes() == content
+    except (OSError, ValueError):
+        return False
 
 
 def part_file(format_name: str, part: int) -> str:

@@ -27,8 +27,7 @@ _OPENVINO_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 # it would keep ten times as many, and memory grow with the sizes of the photographs of a folder.
 _OPENVINO_KERNELS = 500
 # Where an image is so small that the coarsest maps are empty, OpenVINO gives, without an error,
-# what it gave for an image before, and goes on to do so. The coarsest maps have a cell for 128
-# pixels.
+# what it gave for an image before, and goes on to do so. These maps have a cell for 128 pixels.
 _OPENVINO_LEAST_SIDE = 128
 
 
@@ -64,7 +63,9 @@ def exported_metadata(path: str) -> Mapping[str, str]:
         FileNotFoundError, ModuleNotFoundError, ValueError: as :func:`open_engine`.
     """
     _check_file(path)
-    by_onnx = engine_for(path) == "onnx" and find_spec("onnxruntime") is not None
+    # OpenVINO reads files of ONNX too; without either, the engine of the format is the one to get.
+    has_other_alone = find_spec("onnxruntime") is None and find_spec("openvino") is not None
+    by_onnx = engine_for(path) == "onnx" and not has_other_alone
     try:
         return open_onnx(path, is_optimized=False)[1] if by_onnx else _read_openvino(path)[1]
     except ModuleNotFoundError as error:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from df2s2_d2.inference.tracking import MAX_GAP
+from df2s2_d2.inference.tracking import MAX_GAP, WEAK_SHARE
 from df2s2_d2.inference.tracking.sightings import Sightings
 
 # Boxes are compared as if they were larger by this share of their size on each side, so that small
 # faces which move by their width from frame to frame still overlap (C-BIoU, WACV 2023).
 _BUFFER = 0.5
 _LEAST_IOU = 0.3
-# A track goes on with a face of this share of the score that begins one (ByteTrack, ECCV 2022).
-_WEAK_SHARE = 0.25
 
 
 class FaceTracker:
@@ -43,14 +41,19 @@ class FaceTracker:
         Args:
             boxes: (N, 4) XYXY in pixels, of all faces that the detector gives.
             scores: (N,), from 0 to 1.
-            time: of the frame in seconds, after that of the frame before.
+            time: of the frame in seconds, not before that of the frame before.
 
         Returns:
             (N,) int64 numbers of tracks, each at most once; 0 for weak faces on none.
 
         Raises:
-            ValueError: if a coordinate is not finite.
+            ValueError: if a coordinate is not finite, or the time is before that of the last frame.
         """
+        if time < self._last_time:
+            raise ValueError(
+                f"A frame at {time:g} s follows one at {self._last_time:g} s: make a FaceTracker "
+                "for each video, and give it the frames in their order"
+            )
         if not np.isfinite(boxes).all():
             raise ValueError("A face has a box that is not finite: the detector is broken")
         begin = min(time - self._max_gap, self._last_time)
@@ -62,7 +65,7 @@ class FaceTracker:
         ids = np.zeros(len(boxes), np.int64)
         is_free = np.ones(len(tracks.ids), bool)
         is_strong = scores > self._threshold
-        is_weak = ~is_strong & (scores > _WEAK_SHARE * self._threshold)
+        is_weak = ~is_strong & (scores > WEAK_SHARE * self._threshold)
         for candidates in map(np.flatnonzero, (is_strong, is_weak)):
             free = np.flatnonzero(is_free)
             on_track, found = _assign(expected[free], boxes[candidates])

@@ -32,6 +32,10 @@ def test_addresses_of_streams_are_known(text, expected):
         ("rtsp://camera/1?channel=2&subtype=0", "rtsp://camera/1?channel=2&subtype=0"),
         ("http://h/v?user_pwd=x&channel=2&Token=abc", "http://h/v?user_pwd=…&channel=2&Token=…"),
         ("http://h/v.m3u8?X-Amz-Signature=a%2Fb&e=1#x", "http://h/v.m3u8?X-Amz-Signature=…&e=1"),
+        ("rtsp://c/user=a_password=s-e_channel=1.sdp", "rtsp://c/user=a_password=…_channel=1.sdp"),
+        ("rtsp://c/user=a&password=s_e&channel=1.sdp", "rtsp://c/user=a&password=…&channel=1.sdp"),
+        ("rtsp://c/pwd=secret/1", "rtsp://c/pwd=…/1"),
+        ("rtsp://c/keys/1", "rtsp://c/keys/1"),
     ],
 )
 def test_what_is_secret_is_not_shown(address, shown):
@@ -44,6 +48,7 @@ def test_what_is_secret_is_not_shown(address, shown):
         ("rtsp://anna:secret@10.0.0.7:554/live/1?token=x", "10.0.0.7_554_live_1", ""),
         ("https://host/clips/a b.MP4", "host_clips_a_b.MP4", ".mp4"),
         ("http://host/../../x", "host_.._.._x", ""),
+        ("rtsp://camera/pwd=secret_channel=1", "camera_pwd__channel_1", ""),
         ("udp://@:1234", "1234", ""),
         ("http://@/", "stream", ""),
     ],

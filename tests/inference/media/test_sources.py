@@ -109,6 +109,7 @@ def test_earlier_results_are_not_looked_into(tree):
     ("given", "message"),
     [
         ("absent.jpg", "The input absent.jpg does not exist"),
+        ("s3://bucket/*.jpg", r"The input s3://bucket/\*.jpg is neither a file of this .* --ray`"),
         ("empty", "The input empty holds no image and no video"),
         ("in/*.jpg", r"The input in/\*.jpg holds no image and no video"),
     ],

@@ -77,6 +77,8 @@ def test_addresses_are_those_of_any_file_system():
         (["photos/x*"], r"The input photos/x\* holds no image"),
         (["photos/sub", "photos"], "The input photos/sub lies in photos, which is given too"),
         (["memory://nothing/here"], "The input memory://nothing/here does not exist"),
+        (["photos/clip.mp4"], "The input photos/clip.mp4 is a video, and workers look at photo"),
+        (["rtsp://anna:b@host/1"], "The input rtsp://host/1 is in no file system that fsspec know"),
     ],
 )
 def test_inputs_without_images_and_twice_the_same_are_refused(folder, inputs, message):

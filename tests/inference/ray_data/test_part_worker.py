@@ -164,6 +164,8 @@ def test_workers_that_die_before_they_look_end_the_run(job, finder, monkeypatch)
             worker(job).look_at(0)
     (row,) = worker_rows(worker(job), 0)
     assert row["fault"].startswith("4 workers died one after the other before they looked at")
+    (row,) = worker_rows(worker(job, finder), 0)  # of a run that goes on with fewer of them
+    assert row["fault"] == "" and row["images"] > 0
 
 
 def test_what_keeps_every_part_from_being_done_is_one_sentence(job, finder, monkeypatch):

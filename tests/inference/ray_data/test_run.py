@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 
 import fsspec
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from ray.exceptions import RayError
 
+from df2s2_d2 import Predictor
 from df2s2_d2.cli.program import main
 from df2s2_d2.evaluation.protocol import read_protocol
 from df2s2_d2.inference.ray_data import run
@@ -90,6 +92,24 @@ def test_results_are_those_of_a_predictor(detect, cluster, expected_rows, capsys
     assert (cluster.job.device, cluster.job.threads, cluster.job.batch_size) == ("cpu", 1, 3)
 
 
+@pytest.mark.parametrize("runtime", ["auto", "torch"])
+def test_workers_compute_as_one_process_does(detect, cluster, pictures, runtime):
+    cluster.ends_after, cluster.end = 0, KeyboardInterrupt()
+    words = ("--weights", "faces-small", "--runtime", runtime)
+    assert detect(*words, inputs=str(pictures / "0.png")) == 130
+    predictor = PartWorker(cluster.job)._find_faces._predict
+    assert predictor.runtime == Predictor("faces-small", runtime=runtime).runtime
+
+
+def test_workers_need_not_have_the_weights(detect, cluster, checkpoint, pictures, tmp_path):
+    cluster.ends_after, cluster.end = 0, KeyboardInterrupt()
+    copied = shutil.copy(checkpoint, tmp_path / "copied.pth")
+    detect("--weights", str(copied), inputs=str(pictures / "0.png"))
+    os.remove(copied)
+    find_faces = PartWorker(cluster.job)._find_faces
+    assert find_faces.in_paths([str(pictures / "0.png")])["error"].null_count == 1
+
+
 def test_a_run_goes_on_with_what_is_written(detect, cluster, capsys):
     cluster.ends_after, cluster.end = 3, KeyboardInterrupt()
     assert detect() == 130
@@ -113,6 +133,40 @@ def _parts() -> list[str]:
 def test_nothing_to_resume_starts_anew(detect, capsys):
     assert detect("--resume") == 1
     assert "found/run.json does not exist: nothing to resume" in capsys.readouterr().out
+
+
+def test_photographs_on_web_servers_are_no_streams(detect, monkeypatch):
+    inputs = []
+
+    def search(cfg, detector, sources, options, **thresholds) -> int:
+        assert options.resume
+        inputs.extend(sources)
+        return 0
+
+    monkeypatch.setattr(run, "search_on_cluster", search)
+    assert detect("--resume", inputs="https://host/a.jpg") == 0
+    assert inputs == ["https://host/a.jpg"]
+
+
+def test_a_run_in_one_process_does_not_go_into_its_folder(detect, checkpoint, pictures, capsys):
+    assert detect() == 1
+    with open("found/run.json") as file:
+        before = file.read()
+    command = ["detect", str(pictures), "--weights", checkpoint, "--output", "found"]
+    assert main([*command, "--no-pictures"]) == 1
+    assert "found holds the results of a run over a cluster: choose" in capsys.readouterr().err
+    with open("found/run.json") as file:
+        assert file.read() == before
+
+
+def test_results_without_a_record_are_of_nobody_knows_what(detect, cluster, capsys):
+    cluster.ends_after, cluster.end = 3, KeyboardInterrupt()
+    assert detect() == 130
+    before = _parts()
+    os.remove("found/run.json")
+    assert detect("--resume", "--write-threshold", "0.5") == 1
+    assert "found holds the results of a run, but not its run.json" in capsys.readouterr().err
+    assert _parts() == before
 
 
 def test_parts_keep_their_size_in_a_larger_cluster(detect, cluster, monkeypatch):

@@ -250,6 +250,11 @@ def test_wrong_choices_are_told(folder, tmp_path, monkeypatch):
 
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'df2s2_d2\[openvino\]'"):
         Anew("faces-small", runtime="openvino")
+    without(monkeypatch, "onnxruntime")
+    from df2s2_d2.inference.runtimes import exported_metadata
+
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'df2s2_d2\[export\]'"):
+        exported_metadata(path)
 
 
 def test_what_is_not_finite_is_no_image_without_faces(tmp_path):

@@ -96,3 +96,13 @@ def test_an_unsound_box_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="not finite"):
         tracker.update(box * np.nan, np.ones(1), 0.1)
     assert tracker.update(box, np.ones(1), 0.2).tolist() == [1]
+
+
+def test_a_second_video_is_refused():
+    """Its faces would go on with the numbers of the first."""
+    tracker = FaceTracker()
+    box = np.array([square(30, 30)])
+    for time in (0.0, 3.0, 3.0):
+        tracker.update(box, np.ones(1), time)
+    with pytest.raises(ValueError, match="^A frame at 0 s follows one at 3 s: make a FaceTracker"):
+        tracker.update(box, np.ones(1), 0.0)

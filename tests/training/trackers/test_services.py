@@ -11,11 +11,13 @@ import pytest
 from detectron2.engine import HookBase
 
 from df2s2_d2.training.lazy_settings import plain_values, run_settings
-from df2s2_d2.training.trackers import check_trackers
+from df2s2_d2.training.trackers import TrackerWriter, check_trackers
 from tests.small_runs import NARROW
 from tests.training.lazy_runs import small_lazy_config
 from tests.training.short_runs import ScriptedTrainer, reports, run
 from tests.training.trackers import wandb_files
+
+PATIENCE = 300.0  # seconds
 
 
 @pytest.fixture
@@ -23,6 +25,8 @@ def tracked_config(config, tmp_path, monkeypatch):
     """Function that makes the config of a run of six steps, tested after every second one."""
     monkeypatch.chdir(tmp_path)  # trackers of files leave theirs there
     monkeypatch.setattr(ScriptedTrainer, "write_period", 1)
+    # MLflow makes its database meanwhile, which takes long on a machine that does other work.
+    monkeypatch.setattr(TrackerWriter.__init__, "__defaults__", (PATIENCE,))
 
     def make(*trackers: str, **overrides):
         settings = {

@@ -8,9 +8,17 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-# The name of a file is no address whatever it looks like, and what lies there opens none.
+# The name of a file is no address whatever it looks like. What lies there opens none and no other
+# file: formats that list further places, or programs, are none that a video may have.
 _FILE = "file:"
-_ONLY_FILES = {"protocol_whitelist": "file"}
+_LISTS = frozenset(
+    {"avisynth", "concat", "dash", "hls", "image2", "imf", "lavfi", "mlv", "sdp", "vapoursynth"}
+    | {"vobsub", "webm_dash_manifest"}
+)
+_ONLY_THE_FILE = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - _LISTS)),
+}
 
 
 def open_file(path: Path) -> InputContainer:
@@ -18,7 +26,7 @@ def open_file(path: Path) -> InputContainer:
     Raises:
         av.error.FFmpegError: if it is in no format that FFmpeg knows.
     """
-    return av.open(f"{_FILE}{path}", options=_ONLY_FILES)
+    return av.open(f"{_FILE}{path}", options=_ONLY_THE_FILE)
 
 
 def beginning(container: InputContainer) -> Fraction:
@@ -31,7 +39,7 @@ def beginning(container: InputContainer) -> Fraction:
     if not container.name.startswith(_FILE):
         return Fraction(0)
     # Matroska does not say it, but stores what comes first first.
-    with av.open(container.name, options=_ONLY_FILES) as again:
+    with av.open(container.name, options=_ONLY_THE_FILE) as again:
         first = next(again.demux(), None)
         told = None if first is None else first.pts
         return Fraction(0) if told is None else told * first.time_base

@@ -30,6 +30,7 @@ _CONTAINER_OPTIONS = {"movflags": "+faststart"}
 _BT709, _LIMITED_RANGE = 1, 1
 # Into how many steps of time a second is divided, at least.
 _LEAST_STEPS = 10_000
+_LEAST_RATE = Fraction(1, 1001)
 
 
 class PyAvWriter(VideoWriter):
@@ -48,7 +49,8 @@ class PyAvWriter(VideoWriter):
         """
         self._path = path
         self._size = size
-        self._rate = Fraction(fps).limit_denominator(1001)
+        # Of one picture in half an hour, too, it is not 0.
+        self._rate = max(Fraction(fps).limit_denominator(1001), _LEAST_RATE)
         # A multiple of the rate, so that the times of a constant one are exact.
         steps = self._rate.numerator
         self._time_base = Fraction(1, steps * math.ceil(_LEAST_STEPS / steps))

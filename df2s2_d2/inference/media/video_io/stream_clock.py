@@ -23,6 +23,11 @@ class StreamClock:
         self._latest_told: float | None = None
         self._is_first = True
 
+    @property
+    def has_started(self) -> bool:
+        """Whether there was a frame."""
+        return self._started is not None
+
     def break_off(self) -> None:
         """Let the stream's time start anew with the next frame, the first of a connection."""
         self._is_first = True

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _MOST_WAITING = 4
 # Seconds between attempts to connect again: the first, and the most, as they double.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# Seconds after its end at which a stream that is silent is left; pictures may come late.
+_GRACE = 5.0
 # Seconds that the thread is waited for in the end; a connection that hangs has its own time limit.
 _PARTING = 2.0
 
@@ -29,7 +31,7 @@ class StreamReader(VideoReader):
     """Reads a stream in a thread of its own, at the stream's pace.
 
     A connection that breaks off, ends or falls silent is made again, until none has given a frame
-    for as long as patience lasts.
+    for as long as patience lasts, or the time is over for which it is to be looked at.
     """
 
     is_live = True
@@ -42,6 +44,7 @@ class StreamReader(VideoReader):
         place: str,
         *,
         patience: float,
+        duration: float | None = None,
     ):
         """
         Args:
@@ -49,6 +52,8 @@ class StreamReader(VideoReader):
             connect: makes another; its OSError says why there is none.
             place: what the stream is called in messages.
             patience: seconds without a frame after which it is given up; 0 connects once only.
+            duration: seconds after the first frame of which it gives frames, at least; None for
+                all.
         """
         self.fps = connection.fps
         self.frame_bytes = connection.frame_bytes
@@ -56,6 +61,8 @@ class StreamReader(VideoReader):
         self._connect = connect
         self._place = place
         self._patience = patience
+        self._duration = duration
+        self._is_over = False
         self._clock = StreamClock(1 / self.fps if self.fps > 0 else 0.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"reads {place}", daemon=True)
@@ -76,7 +83,9 @@ class StreamReader(VideoReader):
                 while not self._changed.wait_for(
                     lambda: self._waiting or self._has_ended, timeout=1
                 ):
-                    pass
+                    if self._is_time_over():
+                        self._is_over = True
+                        break
                 if not self._waiting:
                     break
                 picture = self._waiting.popleft()
@@ -84,8 +93,14 @@ class StreamReader(VideoReader):
         if self._error is not None:
             raise self._error
 
+    def _is_time_over(self) -> bool:
+        """Whether nothing that is still to come can be of the time to be looked at."""
+        if self._duration is None or not self._clock.has_started:
+            return False
+        return monotonic() >= self._clock.due(self._duration) + _GRACE
+
     def fault(self, num_read: int) -> str | None:
-        if not self.broke_off:
+        if self._is_over or not self.broke_off:
             return None
         tried = f", although it was tried again for {self._patience:g} seconds"
         return (

@@ -23,13 +23,16 @@ _OPTIONS = {
 }
 
 
-def open_stream(address: str, place: str, *, patience: float) -> VideoReader:
+def open_stream(
+    address: str, place: str, *, patience: float, duration: float | None = None
+) -> VideoReader:
     """Connect to a stream, or to a video on a web server, which is read as a file is.
 
     Args:
         address: of it.
         place: what it is called in messages.
         patience: seconds for which a stream that breaks off is tried again.
+        duration: seconds for which it is to be looked at; None for its end.
 
     Raises:
         OSError: if there is none; names it.
@@ -46,7 +49,9 @@ def open_stream(address: str, place: str, *, patience: float) -> VideoReader:
             "reached from here"
         ) from error
     is_file = address.lower().startswith("http") and connection.is_finite
-    return connection if is_file else StreamReader(connection, connect, place, patience=patience)
+    if is_file:
+        return connection
+    return StreamReader(connection, connect, place, patience=patience, duration=duration)
 
 
 def _connect(address: str, place: str) -> PyAvReader:

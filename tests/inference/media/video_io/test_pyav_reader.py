@@ -147,6 +147,22 @@ def test_sound_alone_is_no_video(tmp_path):
         read(tmp_path / "a.mp4")
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.m3u8", "a.ffconcat"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile b.ts\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nb.ts\n#EXT-X-ENDLIST\n",
+    ],
+    ids=["concat", "hls"],
+)
+def test_file_opens_no_other_file(tmp_path, name, text):
+    (tmp_path / "b.ts").write_bytes(encode_video([scene()] * 3, container="mpegts"))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(OSError, match="cannot be read"):
+        read(tmp_path / name)
+
+
 def test_file_opens_no_address(tmp_path):
     """A list of what lies on servers may have the name of a video."""
     requests = []

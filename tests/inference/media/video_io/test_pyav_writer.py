@@ -53,6 +53,12 @@ def test_it_is_what_browsers_play(tmp_path):
 VARIABLE = [0, 0.04, 0.08, 0.5, 0.55, 2.0, 2.1, 75.0, 75.04]
 
 
+def test_a_picture_an_hour_is_a_video_too(tmp_path):
+    path = record(tmp_path / "a.mp4", moving_face(3), fps=1 / 3600, times=[0, 3600, 7200])
+    times, _ = decoded(path)
+    np.testing.assert_allclose(times, [0, 3600, 7200])
+
+
 def test_each_picture_is_seen_at_its_time_once(tmp_path):
     path = record(tmp_path / "a.mp4", moving_face(9), fps=25, times=VARIABLE)
     times, images = decoded(path)

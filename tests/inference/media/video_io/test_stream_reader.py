@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,20 @@ from df2s2_d2.inference.media.video_io.reader import VideoReader
 from df2s2_d2.inference.media.video_io.stream_reader import StreamReader
 
 PATIENCE = 0.2
+
+
+class Clock:
+    """Only waiting, and what is told it, moves it: tests are the same on any machine."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class Connection(VideoReader):
@@ -43,13 +58,25 @@ class Connection(VideoReader):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(stream_reader, "monotonic", clock)
     monkeypatch.setattr(stream_reader, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(stream_reader, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(stream_reader, "_MOST_WAITING", 1000)
 
+    class Stop(threading.Event):
+        def wait(self, timeout: float) -> bool:
+            clock.waits.append(timeout)
+            clock.pass_by(timeout)
+            return self.is_set()
 
-def stream(first: Connection, *others: Connection | OSError, patience: float = PATIENCE):
+    with_clock = SimpleNamespace(**{**vars(threading), "Event": Stop})
+    monkeypatch.setattr(stream_reader, "threading", with_clock)
+    return clock
+
+
+def stream(first: Connection, *others: Connection | OSError, patience: float = PATIENCE, **options):
     """A stream that has these connections, and then none."""
     remaining = list(others)
 
@@ -59,7 +86,7 @@ def stream(first: Connection, *others: Connection | OSError, patience: float = P
             raise following
         return following
 
-    return StreamReader(first, connect, "rtsp://camera/1", patience=patience)
+    return StreamReader(first, connect, "rtsp://camera/1", patience=patience, **options)
 
 
 def colours(reader: StreamReader) -> list[int]:
@@ -93,10 +120,10 @@ def test_time_rises_through_all_connections():
     assert (np.diff(times) > 0).all()
 
 
-def test_connection_that_was_silent_for_longer_than_patience_is_tried_again():
+def test_connection_that_was_silent_for_longer_than_patience_is_tried_again(clock):
     def silent():
         yield 0
-        threading.Event().wait(2 * PATIENCE)
+        clock.pass_by(2 * PATIENCE)
 
     assert colours(stream(Connection(silent()), Connection([1]))) == [0, 1]
 
@@ -186,18 +213,30 @@ def test_fault_of_a_library_reaches_who_looks():
     reader.close()
 
 
-def test_pictures_that_come_in_a_burst_are_seen_at_the_pace_of_the_stream(monkeypatch):
-    """By a clock that only waiting moves."""
-    now = [100.0]
-    monkeypatch.setattr(stream_reader, "monotonic", lambda: now[0])
-    reader = stream(Connection(range(5)), patience=0)
-    waits = []
+def test_pictures_that_come_in_a_burst_are_seen_at_the_pace_of_the_stream(clock):
+    assert colours(stream(Connection(range(5)), patience=0)) == list(range(5))
+    assert clock.waits == pytest.approx([0, 0.001, 0.001, 0.001, 0.001], abs=1e-9)
 
-    def wait(seconds: float) -> bool:
-        waits.append(seconds)
-        now[0] += seconds
-        return False
 
-    monkeypatch.setattr(reader._stop, "wait", wait)
-    assert colours(reader) == list(range(5))
-    assert waits == pytest.approx([0, 0.001, 0.001, 0.001, 0.001], abs=1e-9)
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "gone"])
+def test_stream_of_which_nothing_comes_is_left_after_its_time(clock, is_silent):
+    """Not after its patience, which may be that of a day."""
+    is_left = threading.Event()
+
+    def frames():
+        yield 0
+        clock.pass_by(60 + stream_reader._GRACE)
+        if is_silent:
+            is_left.wait(60)
+
+    def connect() -> Connection:
+        is_left.wait(60)
+        raise OSError("Connection refused")
+
+    reader = StreamReader(
+        Connection(frames()), connect, "rtsp://camera/1", patience=86400, duration=60
+    )
+    assert colours(reader) == [0]
+    assert reader.fault(1) is None
+    is_left.set()
+    reader.close()

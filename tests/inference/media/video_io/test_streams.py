@@ -38,6 +38,7 @@ def no_frame_is_left_out(monkeypatch):
     """However slow the machine is that runs the test."""
     monkeypatch.setattr(stream_reader, "_MOST_WAITING", 1000)
     monkeypatch.setattr(stream_reader, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(stream_reader, "_GRACE", 600)
 
 
 def sources(server: StreamServer, path: str = "live", reconnect: float = 0.3):
