@@ -69,8 +69,10 @@ def test_wheel_holds_all_that_is_used(site):
         f"df2s2_d2/{path.relative_to(ROOT).as_posix()}"
         for path in ROOT.glob("configs/lazy/**/*.py")
     }
-    page = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("df2s2_d2/serving/page/*")}
-    models = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("df2s2_d2/models/*")}
+    page, models = (
+        {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"{folder}/*") if path.is_file()}
+        for folder in ("df2s2_d2/serving/page", "df2s2_d2/models")
+    )
     assert len(sources) > 100 and len(configs) > 40 and len(models) > 1 < len(page)
     others = {"df2s2_d2/py.typed", "df2s2_d2/tables/papers.json"}
     assert sources | configs | page | models | others <= names
