@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from df2s2_d2.inference.runtimes.openvino_core import openvino_core
 from df2s2_d2.missing_packages import with_remedy
 
 
@@ -30,5 +31,5 @@ def save_for_openvino(onnx_file: Path, path: Path) -> None:
     """
     import openvino
 
-    model = openvino.Core().read_model(onnx_file)
+    model = openvino_core().read_model(onnx_file)
     openvino.save_model(model, path, compress_to_fp16=False)

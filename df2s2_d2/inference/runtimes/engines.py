@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from df2s2_d2.inference.detect_onnx import open_onnx
+from df2s2_d2.inference.runtimes.openvino_core import openvino_core
 from df2s2_d2.missing_packages import with_remedy
 
 # What an exported file takes and gives, in this order.
@@ -119,7 +120,8 @@ def _open_onnx_runtime(file: str | bytes, threads: int | None, precision: str) -
 
 
 def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> Engine:
-    model, metadata, core = _read_openvino(file)
+    model, metadata = _read_openvino(file)
+    core = openvino_core()
     if precision == "auto":
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         precision = "bf16" if has_bf16 else "fp32"
@@ -157,19 +159,17 @@ def _open_openvino(file: str | bytes, threads: int | None, precision: str) -> En
     return Engine(run, metadata, precision)
 
 
-def _read_openvino(file: str | bytes) -> tuple[Any, dict[str, str], Any]:
-    """A model of OpenVINO, its metadata, which are those of the ONNX file that it is or was made
-    of, and what compiles it.
+def _read_openvino(file: str | bytes) -> tuple[Any, dict[str, str]]:
+    """A model of OpenVINO, and its metadata, which are those of the ONNX file that it is or was
+    made of.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = openvino_core()
     with _telling_of(file):
         model = core.read_model(file)
     if not model.has_rt_info("framework"):
-        return model, {}, core
+        return model, {}
     metadata = model.get_rt_info("framework").astype(dict)
-    return model, {key: value.astype(str) for key, value in metadata.items()}, core
+    return model, {key: value.astype(str) for key, value in metadata.items()}
 
 
 @contextmanager
