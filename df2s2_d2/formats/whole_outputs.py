@@ -88,12 +88,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The place, at which there is nothing yet.
+
+    Raises:
+        OSError: if it cannot take the name, as a file cannot take that of a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(_partial_name())
     try:
         yield partial
-        if path.is_dir():  # A folder does not replace another that has something in it.
+        if partial.is_dir() and path.is_dir():  # which may have something in it
             _remove(path)
         partial.replace(path)
     finally:

@@ -56,7 +56,9 @@ def open_onnx(
         metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's errors have no base class of their own
         place = file if isinstance(file, str) else "The exported detector"
-        raise ValueError(f"{place} is no file of `df2s2 export`: {error}") from error
+        raise ValueError(
+            f"{place} is no file of `df2s2 export` that ONNX Runtime runs: {error}"
+        ) from error
 
     def run(images: np.ndarray) -> Sequence[np.ndarray]:
         return session.run(["boxes", "scores", "image_index"], {"images": images})

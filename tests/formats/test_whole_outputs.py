@@ -41,6 +41,15 @@ def test_a_folder_replaces_all_of_another(tmp_path):
     assert os.listdir(tmp_path) == ["out"] and os.listdir(path) == ["new"]
 
 
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(IsADirectoryError), replacing(path) as place:
+        place.touch()
+    assert os.listdir(tmp_path) == ["out"] and os.listdir(path) == ["old"]
+
+
 def test_what_exists_is_replaced_only_if_that_is_wanted(tmp_path):
     require_free(tmp_path / "absent", overwrite=False)
     (tmp_path / "empty").mkdir()

@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 
+from df2s2_d2.formats.whole_outputs import replacing
 from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.export.metadata import describe_detector
 from df2s2_d2.inference.export.onnx import export_onnx
@@ -122,16 +123,23 @@ def export_detector(
     if path.suffix == OPENVINO_SUFFIX:
         check_openvino()
     metadata = describe_detector(cfg, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if format == "torchscript":
-        export_torchscript(detector, path, metadata)
-        return
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"detector{ONNX_SUFFIX}"
-        export_onnx(detector, file, metadata)
-        if FORMATS[format].is_quantized:
-            quantize_onnx(file, images)
-        if path.suffix == OPENVINO_SUFFIX:
-            save_for_openvino(file, path)
+        written = Path(folder) / f"detector{path.suffix}"
+        if format == "torchscript":
+            export_torchscript(detector, written, metadata)
         else:
-            shutil.copyfile(file, path)
+            onnx_file = written.with_suffix(ONNX_SUFFIX)
+            export_onnx(detector, onnx_file, metadata)
+            if FORMATS[format].is_quantized:
+                quantize_onnx(onnx_file, images)
+            if path.suffix == OPENVINO_SUFFIX:
+                save_for_openvino(onnx_file, written)
+                # Before the network, without which nobody looks for its weights.
+                _put(written.with_suffix(".bin"), path.with_suffix(".bin"))
+        _put(written, path)
+
+
+def _put(file: Path, path: Path) -> None:
+    """Let a file appear at ``path``, which never stands for a part of it."""
+    with replacing(path) as place:
+        shutil.copyfile(file, place)
