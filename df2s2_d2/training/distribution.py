@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+# torch 2.14 has another name, and warns of the old one.
+_SYNC_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
 
 
 def distribute(model: nn.Module, cfg: CfgNode) -> nn.Module:
@@ -31,8 +40,8 @@ def distribute(model: nn.Module, cfg: CfgNode) -> nn.Module:
     return DistributedDataParallel(
         model,
         device_ids=None if device.type == "cpu" else [device],
-        # Every process has statistics of its own batches, as detectron2 leaves them too.
-        broadcast_buffers=False,
         gradient_as_bucket_view=True,
         static_graph=cfg.SOLVER.DDP_STATIC_GRAPH,
+        # Every process has statistics of its own batches, as detectron2 leaves them too.
+        **{_SYNC_BUFFERS: False},
     )

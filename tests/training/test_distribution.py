@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,10 @@ def trained(name: str, folder: str, rank: int, world_size: int) -> dict[str, tor
     model.train()
     accelerate(model, cfg)
     own = [batch[rank::world_size] for batch in batches()]
-    step = build_step(cfg, distribute(model, cfg), own, build_sgd(cfg, model), None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        distributed = distribute(model, cfg)
+    step = build_step(cfg, distributed, own, build_sgd(cfg, model), None)
     with EventStorage():
         for iteration in (0, 1):
             step.iter = iteration
