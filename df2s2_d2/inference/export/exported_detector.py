@@ -69,8 +69,7 @@ class Difference(NamedTuple):
     """How far two lists of detections in the same images are apart.
 
     Attributes:
-        pairs: detections that both have: each fits the other best, and they overlap by more than
-            half.
+        pairs: detections that both have: each fits the other best, and they overlap enough.
         unmatched: detections that only one of them has.
         min_iou: lowest overlap of a pair; 1 without pairs.
         max_score_difference: of a pair; 0 without pairs.
@@ -82,13 +81,16 @@ class Difference(NamedTuple):
     max_score_difference: float
 
 
-def difference(a: Detections, b: Detections, min_score: float = 0.0) -> Difference:
+def difference(
+    a: Detections, b: Detections, min_score: float = 0.0, min_iou: float = 0.5
+) -> Difference:
     """Compare what two detectors found in one batch of images.
 
     Args:
         a, b: in pixels of the same images.
         min_score: detections count that score as much in one of them; their partners may score
             less.
+        min_iou: by more than which the boxes of a pair overlap.
     """
     counted = [found.scores >= min_score for found in (a, b)]
     num_counted = sum(int(mask.sum()) for mask in counted)
@@ -101,7 +103,7 @@ def difference(a: Detections, b: Detections, min_score: float = 0.0) -> Differen
     fit = ious - score_differences
     in_b = fit.argmax(dim=1)
     in_a = (fit.argmax(dim=0)[in_b] == torch.arange(len(fit))).nonzero()[:, 0]
-    in_a = in_a[ious[in_a, in_b[in_a]] > 0.5]
+    in_a = in_a[ious[in_a, in_b[in_a]] > min_iou]
     in_a = in_a[counted[0][in_a] | counted[1][in_b[in_a]]]
     pairs = in_a, in_b[in_a]
     num_paired = int(counted[0][pairs[0]].sum() + counted[1][pairs[1]].sum())
