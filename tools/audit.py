@@ -35,7 +35,7 @@ UNPUBLISHED = {PROJECT, "detectron2"}
 # weak copyleft on the files of the package itself, and what PyTorch's builds for GPUs come with.
 ALLOWED = {
     *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT"),
-    *("MIT-CMU", "HPND", "PSF-2.0", "Unlicense", "Zlib", "Apache-2.0 WITH LLVM-exception"),
+    *("MIT-0", "MIT-CMU", "HPND", "PSF-2.0", "Unlicense", "Zlib", "Apache-2.0 WITH LLVM-exception"),
     *("MPL-2.0", "LicenseRef-NVIDIA-Proprietary"),
 }
 
