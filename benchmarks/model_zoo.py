@@ -152,8 +152,31 @@ def _is_whole(result: Mapping[str, Any]) -> bool:
 
 def _at_a_share(results: Sequence[Mapping[str, Any]]) -> str:
     table = find_table(results[0]["table"])
-    commands = "\n".join(result["command"] for result in results)
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(_settings(result), []).append(result)
+    commands = "\n".join(_command(group, settings) for settings, group in groups.items())
     return f"{table_to_markdown(table, results)}\n```sh\n{commands}\n```\n"
+
+
+def _command(results: Sequence[Mapping[str, Any]], settings: str) -> str:
+    """What repeats runs of one table that have the same settings."""
+    rows = " ".join(dict.fromkeys(result["row"] for result in results))
+    seeds = " ".join(map(str, sorted({result["seed"] for result in results})))
+    return f"df2s2 table {results[0]['table']} --rows {rows} --seeds {seeds}{settings}"
+
+
+def _settings(result: Mapping[str, Any]) -> str:
+    """The options of ``df2s2 table`` that a run had."""
+    scale, processes = result["scale"], result["hardware"]["processes"]
+    options = {
+        "scale": scale["cost"] if scale["cost"] != 1 else None,
+        "image-scale": scale["image"],
+        "batch-scale": scale["batch"],
+        "num-gpus": processes if processes != 1 else None,
+    }
+    given = "".join(f" --{name} {value:g}" for name, value in options.items() if value is not None)
+    return given + (f" --opts {result['overrides']}" if result["overrides"] else "")
 
 
 def _recorded(section: Mapping[str, Any]) -> str:

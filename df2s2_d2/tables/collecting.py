@@ -26,7 +26,8 @@ def collect_result(run: Run) -> dict[str, Any]:
     """Gather what a finished training and its test have left in the run's folder.
 
     Returns:
-        Ready for JSON. AP is a fraction of 1; what was not measured is None.
+        Ready for JSON, without the folders of this machine. AP is a fraction of 1; what was not
+        measured is None.
 
     Raises:
         OSError, ValueError: if something is missing; names the file.
@@ -42,8 +43,7 @@ def collect_result(run: Run) -> dict[str, Any]:
         "table": run.table.name,
         "row": run.row.name,
         "seed": run.seed,
-        "command": shlex.join(["df2s2", *run.arguments]),
-        "data": str(run.choices.data),
+        "command": shlex.join(["df2s2", *run.command]),
         "scale": {"cost": scale.cost, "image": scale.image, "batch": scale.batch},
         "overrides": shlex.join(run.choices.overrides),
         "ap": {setting: ap[setting] for setting in SETTINGS},

@@ -76,7 +76,7 @@ def _do(run: Run, tell: Callable[[str], None], start: Start) -> int:
             return 0
         run.start()
         run.check_unchanged()  # by another process that was faster
-        tell(f"{run.name}: df2s2 {' '.join(run.arguments[:3])} ... in {run.folder}")
+        tell(f"{run.name}: df2s2 {' '.join(run.command[:3])} ... in {run.folder}")
         began = time.monotonic()
         training.append(start(run.arguments, run.choices.data, run.folder))
         code = training[0].wait()

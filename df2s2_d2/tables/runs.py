@@ -133,12 +133,17 @@ class Run:
         return cfg
 
     @property
-    def arguments(self) -> list[str]:
-        """What to type after ``df2s2``, to train and to go on."""
-        words = ["train", "--config-file", self.row.config, "--resume"]
+    def command(self) -> list[str]:
+        """What to type after ``df2s2`` for the same training in a folder of one's own."""
+        words = ["train", "--config-file", self.row.config]
         if self.choices.processes != 1:
             words += ["--num-gpus", str(self.choices.processes)]
-        return [*words, *map(str, self.overrides), "OUTPUT_DIR", str(self.folder)]
+        return [*words, *map(str, self.overrides)]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What to type after ``df2s2``, to train in the run's folder and to go on."""
+        return [*self.command[:3], "--resume", *self.command[3:], "OUTPUT_DIR", str(self.folder)]
 
     @property
     def config_sha256(self) -> str:

@@ -73,19 +73,23 @@ def test_whole_trainings_stand_beside_the_papers_figures(results):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "options"),
     [
-        {"scale": {"cost": 0.01, "image": None, "batch": None}},
-        {"overrides": "SOLVER.AMP.ENABLED True"},
-        {"test_images": 200},
+        (
+            {"scale": {"cost": 0.01, "image": 0.5, "batch": None}},
+            " --scale 0.01 --image-scale 0.5 --num-gpus 4",
+        ),
+        ({"overrides": "SOLVER.AMP.ENABLED True"}, " --num-gpus 4 --opts SOLVER.AMP.ENABLED True"),
+        ({"test_images": 200}, " --num-gpus 4"),
     ],
 )
-def test_others_stand_apart_with_their_commands(results, change):
+def test_others_stand_apart_with_their_commands(results, change, options):
+    write_run(results, "small", seed=2, hard=0.5, **change)
     write_run(results, "small", seed=1, hard=0.5, **change)
     text = model_zoo.page(results)
     part = text[text.index("## Tables at a share of their cost") : text.index("## The papers' t")]
-    assert "| 90.0 | 80.0 | 50.0 | 92.9 / 90.9 / 74.2 | 1 | 3.0 h | 7.0 GB |" in part
-    assert f"df2s2 train --config-file {CONFIG} SEED 1" in part
+    assert "| 90.0 ± 0.0 | 80.0 ± 0.0 | 50.0 ± 0.0 | 92.9 / 90.9 / 74.2 | 1, 2 | 3.0 h |" in part
+    assert f"\ndf2s2 table df2s2-2 --rows retinanet --seeds 1 2{options}\n" in part
     assert "50.0" not in text[text.index("## The papers' tables") :]
 
 
