@@ -156,14 +156,17 @@ def _at_a_share(results: Sequence[Mapping[str, Any]]) -> str:
     for result in results:
         groups.setdefault(_settings(result), []).append(result)
     commands = "\n".join(_command(group, settings) for settings, group in groups.items())
-    return f"{table_to_markdown(table, results)}\n```sh\n{commands}\n```\n"
+    needs = "# needs the photographs of WIDER FACE below $DETECTRON2_DATASETS"
+    return f"{table_to_markdown(table, results)}\n```sh\n{needs}\n{commands}\n```\n"
 
 
 def _command(results: Sequence[Mapping[str, Any]], settings: str) -> str:
     """What repeats runs of one table that have the same settings."""
-    rows = " ".join(dict.fromkeys(result["row"] for result in results))
+    table = find_table(results[0]["table"])
+    trained = {result["row"] for result in results}
+    rows = " ".join(row.name for row in table.rows if row.name in trained)
     seeds = " ".join(map(str, sorted({result["seed"] for result in results})))
-    return f"df2s2 table {results[0]['table']} --rows {rows} --seeds {seeds}{settings}"
+    return f"df2s2 table {table.name} --rows {rows} --seeds {seeds}{settings}"
 
 
 def _settings(result: Mapping[str, Any]) -> str:
@@ -175,7 +178,7 @@ def _settings(result: Mapping[str, Any]) -> str:
         "batch-scale": scale["batch"],
         "num-gpus": processes if processes != 1 else None,
     }
-    given = "".join(f" --{name} {value:g}" for name, value in options.items() if value is not None)
+    given = "".join(f" --{name} {value}" for name, value in options.items() if value is not None)
     return given + (f" --opts {result['overrides']}" if result["overrides"] else "")
 
 
