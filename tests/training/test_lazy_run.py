@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import instantiate
 from detectron2.engine import SimpleTrainer, create_ddp_model, hooks
@@ -21,7 +17,6 @@ from df2s2_d2.cli import train_lazy
 from df2s2_d2.cli.program import build_parser
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.training import evaluate, lazy_run
-from tests.small_runs import ROOT
 from tests.training.lazy_runs import LAZY_STEPS, SMALL, YAML_STEPS, small_lazy_config
 from tests.training.short_runs import load, reports, run, same_weights
 
@@ -38,41 +33,11 @@ def yaml_run(drawn_data, tmp_path_factory) -> Path:
     return folder
 
 
-# Data sets have their names in the process alone that has registered them.
-PROGRAM = """
-import sys
-from pathlib import Path
-from df2s2_d2.cli.program import main
-from tests.small_runs import registered, wider_face_files
-
-data = {f"drawn_{split}": wider_face_files(Path(sys.argv[1]), split) for split in ("train", "val")}
-with registered(**data):
-    sys.exit(main(["train-lazy", *sys.argv[2:]]))
-"""
-
-
-def run_lazily(data: Path, folder: Path, *flags: str) -> None:
-    """As the command line does, in a process of its own.
-
-    Args:
-        data: where the drawn data are.
-        folder: for the output.
-        flags: of the command.
-    """
+def run_lazily(folder: Path, *flags: str) -> None:
+    """As the command line does, in this process."""
+    parser = build_parser(train_lazy, "lazyconfig_train_net.py")
     options = [*LAZY_STEPS, f"train.output_dir='{folder}'"]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, data, "--config-file", SMALL, *flags, *options],
-        cwd=ROOT,
-        # Sums depend on the number of threads, which is to be that of the run by YAML.
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    lazy_run.run(parser.parse_args(["--config-file", SMALL, *flags, *options]))
 
 
 def figures(folder: Path) -> list[dict]:
@@ -87,8 +52,8 @@ def figures(folder: Path) -> list[dict]:
     ]
 
 
-def test_a_run_equals_that_by_yaml(yaml_run, sample_dataset, tmp_path):
-    run_lazily(sample_dataset, tmp_path)
+def test_a_run_equals_that_by_yaml(yaml_run, tmp_path):
+    run_lazily(tmp_path)
     # As text, in which NaN equals itself.
     assert json.dumps(figures(tmp_path)) == json.dumps(figures(yaml_run))
     assert any("wider_face/AP_hard" in row for row in figures(tmp_path))
@@ -100,11 +65,11 @@ def test_a_run_equals_that_by_yaml(yaml_run, sample_dataset, tmp_path):
         config_of(str(tmp_path / "model_final.pth"))
 
 
-def test_a_run_by_yaml_is_gone_on_with(yaml_run, sample_dataset, tmp_path):
+def test_a_run_by_yaml_is_gone_on_with(yaml_run, tmp_path):
     # As a run leaves them that breaks off after its first checkpoint.
     shutil.copy(yaml_run / "model_0000001.pth", tmp_path)
     (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
-    run_lazily(sample_dataset, tmp_path, "--resume")
+    run_lazily(tmp_path, "--resume")
     assert same_weights(load(tmp_path / "model_final.pth"), load(yaml_run / "model_final.pth"))
 
 
