@@ -155,18 +155,17 @@ def _at_a_share(results: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         groups.setdefault(_settings(result), []).append(result)
-    commands = "\n".join(_command(group, settings) for settings, group in groups.items())
+    commands = "\n".join(_command(table, group) + settings for settings, group in groups.items())
     needs = "# needs the photographs of WIDER FACE below $DETECTRON2_DATASETS"
     return f"{table_to_markdown(table, results)}\n```sh\n{needs}\n{commands}\n```\n"
 
 
-def _command(results: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """What repeats runs of one table that have the same settings."""
-    table = find_table(results[0]["table"])
+def _command(table: Table, results: Sequence[Mapping[str, Any]]) -> str:
+    """What repeats runs of a table, without their settings."""
     trained = {result["row"] for result in results}
     rows = " ".join(row.name for row in table.rows if row.name in trained)
     seeds = " ".join(map(str, sorted({result["seed"] for result in results})))
-    return f"df2s2 table {table.name} --rows {rows} --seeds {seeds}{settings}"
+    return f"df2s2 table {table.name} --rows {rows} --seeds {seeds}"
 
 
 def _settings(result: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 import sys
 import warnings
 from collections import Counter
@@ -363,21 +362,6 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch, detector):
     with pytest.raises(ImportError, match=r"pip install 'df2s2_d2\[export\]'"):
         export_detector(detector, tiny_config(), tmp_path / "faces.onnx", "tiny")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("suffix", (*FORMATS, ".xml"))
-def test_an_export_that_fails_leaves_the_earlier_file(suffix, detector, tmp_path, monkeypatch):
-    path = tmp_path / f"faces{suffix}"
-    path.write_text("earlier")
-
-    def write_half(source, target):
-        Path(target).write_text("half")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(shutil, "copyfile", write_half)
-    with pytest.raises(OSError, match="no space left"):
-        export_detector(detector, tiny_config(), path, "tiny")
-    assert path.read_text() == "earlier" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.real_data
