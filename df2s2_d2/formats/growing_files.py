@@ -11,7 +11,8 @@ from pathlib import Path
 class GrowingFile:
     """A text file that is a whole document after each addition, and once closed after a failed one.
 
-    Nothing is buffered: what there is no room for would be tried again, and in vain.
+    Nothing is buffered: what there is no room for would be tried again, and in vain. What was there
+    before remains until :meth:`start`: of several files none is lost if another cannot be opened.
 
     Attributes:
         end: bytes up to the tail, all of which is there for good.
@@ -20,7 +21,7 @@ class GrowingFile:
     def __init__(self, path: Path, head: str = "", tail: str = "", end: int | None = None):
         """
         Args:
-            path: of the file, which is overwritten, or cut off at ``end`` and continued.
+            path: of the file, which is to be overwritten, or cut off at ``end`` and continued.
             head, tail: text before and after what is added.
             end: of the file of a run that broke off, after an addition; None starts anew.
 
@@ -28,27 +29,30 @@ class GrowingFile:
             OSError: if the file cannot be made, or is not there to be continued.
             ValueError: if the file to be continued ends before ``end``.
         """
-        self._tail = tail.encode()
-        self._head_size = len(head.encode())
-        if end is None:
-            self._file = path.open("wb", buffering=0)
-            self.end = 0
-            self.append(head)
-            return
-        size = path.stat().st_size
-        if size < end:
+        self._path = path
+        self._head, self._tail = head.encode(), tail.encode()
+        self._is_new = end is None and not path.exists()
+        self._is_started = False
+        self._continues = end is not None
+        self.end = end or 0
+        if self._continues and (size := path.stat().st_size) < self.end:
             raise ValueError(
                 f"{path} has {size:,} bytes, less than the {end:,} that were in it: it was changed "
                 "or put elsewhere; put it back, or start anew without --resume"
             )
-        self._file = path.open("r+b", buffering=0)
-        self.end = end
+        self._file = path.open("xb" if self._is_new else "r+b", buffering=0)
+
+    def start(self) -> None:
+        """Make the file the document that it begins as; needed before the first addition."""
+        self._is_started = True
         self._write_at_end(self._tail)
+        if not self._continues:
+            self.append(self._head.decode())
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was added yet."""
-        return self.end == self._head_size
+        return self.end == len(self._head)
 
     def append(self, text: str) -> None:
         """Write a text before the tail."""
@@ -68,9 +72,15 @@ class GrowingFile:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Finish the file, also after a failure or an interruption in the midst of an addition."""
+        """Finish the file, also after a failure or an interruption in the midst of an addition.
+
+        One that was not started is as it was before.
+        """
         with self._file:
-            self._write_at_end(self._tail)
+            if self._is_started:
+                self._write_at_end(self._tail)
+        if self._is_new and not self._is_started:
+            self._path.unlink()
 
 
 class JsonArrayFile(GrowingFile):

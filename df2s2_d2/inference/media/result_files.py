@@ -90,6 +90,9 @@ class ResultFiles:
             for name in dict.fromkeys(formats):
                 self._files[name] = RESULT_FORMATS[name](output, state.get(name))
                 opened.callback(self._files[name].close)
+            # Only now: else those that could be opened would have lost what they had, for nothing.
+            for file in self._files.values():
+                file.start()
             self._opened = opened.pop_all()
 
     def add(self, frame: Frame, instances: Instances) -> None:

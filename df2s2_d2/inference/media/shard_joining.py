@@ -103,6 +103,7 @@ def _read_records(folder: Path) -> dict[Shard, dict[str, Any]]:
 def _join_arrays(parts: Sequence[Path], path: Path) -> None:
     ends = [_ends_of_array(part) for part in parts]
     joined = JsonArrayFile(path, *ends[0])
+    joined.start()
     for part in parts:
         for line in array_lines(part):
             joined.add_lines([line])

@@ -1,4 +1,4 @@
-"""Images and a video in files, to look for faces in."""
+"""Images and a video in files, to look for faces in; frames with faces that were found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from df2s2_d2.inference.media import video, video_recorder
-from tests.inference.media.scenes import moving_face, scene, write_image, write_video
+from tests.inference.media.result_writing import FACES, NOTHING, image_frame
+from tests.inference.media.scenes import (
+    moving_face,
+    scene,
+    video_frame,
+    write_image,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -33,3 +40,14 @@ def library(request, monkeypatch) -> str:
 @pytest.fixture
 def clip(tmp_path) -> Path:
     return write_video(tmp_path / "clip.avi", moving_face(11), codec="MJPG")
+
+
+@pytest.fixture
+def found():
+    """Two images, one without a face, and two frames of a video."""
+    return [
+        (image_frame("b.png"), FACES),
+        (image_frame("a.jpg"), NOTHING),
+        (video_frame(0, 0.0), FACES[:1]),
+        (video_frame(12, 0.5), FACES[1:]),
+    ]

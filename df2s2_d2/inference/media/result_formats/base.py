@@ -60,8 +60,9 @@ class RunOutput:
 class ResultFile(ABC):
     """Takes the faces of one frame after the other.
 
-    A run that broke off is continued by what :meth:`state` was after some frame: whatever was
-    written of later ones is removed, or written again.
+    What was there before remains until :meth:`start`. A run that broke off is continued by what
+    :meth:`state` was after some frame: whatever was written of later ones is removed, or written
+    again.
     """
 
     @abstractmethod
@@ -75,6 +76,10 @@ class ResultFile(ABC):
             OSError: if it cannot be made.
             ValueError: if what is to be continued is not as it was left.
         """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin, once all files of a run could be opened; needed before the first frame."""
 
     @abstractmethod
     def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:

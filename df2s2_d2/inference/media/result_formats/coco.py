@@ -49,11 +49,18 @@ class CocoResults(ResultFile):
         self._num_unknown, self._num_doubles = state.get("unknown", 0), state.get("doubles", 0)
         self._example: Sequence[str] = state.get("example", ("", ""))  # an image, and the other
         self._name = output.file("coco.json").name
-        self._results = JsonArrayFile(output.file("coco.json"), end=state.get("results_end"))
         categories = json.dumps([{"id": self._category, "name": "face"}])
         before = f'{{"categories": {categories}, "annotations": [], "images": '
         images = output.file("coco_images.json")
-        self._images = JsonArrayFile(images, before, "}", state.get("images_end"))
+        with contextlib.ExitStack() as opened:
+            self._results = JsonArrayFile(output.file("coco.json"), end=state.get("results_end"))
+            opened.callback(self._results.close)
+            self._images = JsonArrayFile(images, before, "}", state.get("images_end"))
+            opened.pop_all()
+
+    def start(self) -> None:
+        self._results.start()
+        self._images.start()
 
     def add(self, frame: Frame, faces: np.ndarray, track_ids: np.ndarray | None) -> None:
         image_id = self._image_id(frame)

@@ -44,6 +44,9 @@ class _FilePerFrame(ResultFile):
         self._name = names
         self._written: list[Path] = []  # since the disk was waited for, if it is to be
 
+    def start(self) -> None:
+        pass  # every frame has a file of its own
+
     @abstractmethod
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         """What is written of (n, 5) ``x, y, width, height, score``."""
@@ -74,7 +77,7 @@ class _FilePerFrame(ResultFile):
         self._written.clear()
 
     def close(self) -> None:
-        pass  # every frame has a file of its own
+        pass
 
 
 def _sync_file(path: Path) -> None:
@@ -127,7 +130,9 @@ class YoloResults(_Annotations):
 
     def __init__(self, output: RunOutput, state: Mapping[str, Any] | None = None):
         super().__init__(output, "yolo/labels", ".txt", state)
-        yolo.write_classes(output.folder / "yolo")
+
+    def start(self) -> None:
+        yolo.write_classes(self._output.folder / "yolo")
 
     def _text(self, name: str, frame: Frame, rows: np.ndarray) -> str:
         size = frame.image.shape[:2]

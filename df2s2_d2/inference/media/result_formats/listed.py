@@ -20,6 +20,9 @@ class _OneFile(ResultFile):
 
     _file: GrowingFile
 
+    def start(self) -> None:
+        self._file.start()
+
     def state(self) -> dict[str, int]:
         return {"end": self._file.end}
 
