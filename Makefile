@@ -13,6 +13,7 @@ CONFIG ?= configs/DF2S2/small/demo_R18.yaml
 OUTPUT ?= output/demo
 PYTEST_ARGS ?=
 CASES ?= 20000
+SECONDS ?= 60
 CHANGES ?= 60
 
 VENV := .venv
@@ -33,7 +34,7 @@ AUDIT_VENV := .venv-audit
 AUDIT_STAMP := $(AUDIT_VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test fuzz mutants coverage matrix audit lint docs clean
+.PHONY: help venv demo test fuzz guided mutants coverage matrix audit lint docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [VARIABLE=value]"
@@ -58,6 +59,10 @@ test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k losses" for some, "-n 0" in one
 
 fuzz: $(STAMP) ## Feed every parser wrong files: CASES=20000 each (hours on one core)
 	@DF2S2_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/fuzzing tests/second_opinion $(PYTEST_ARGS)
+
+guided: $(STAMP) ## Fuzz by the code that cases reach, with atheris (SECONDS=60 for each parser)
+	@$(PIP) install --editable '.[fuzzing]'
+	@$(BIN)/python tools/guided_fuzzing.py --seconds $(SECONDS)
 
 mutants: $(STAMP) ## Change the central code a line at a time: do the tests notice? (CHANGES=60)
 	@$(BIN)/python tools/mutation_test.py --changes $(CHANGES)

@@ -48,7 +48,9 @@ def fuzz(cases: SearchStrategy, short: int = 60) -> Callable:
             suppress_health_check=list(HealthCheck),
             print_blob=True,
         )
-        return checked(given(case=cases)(test))
+        fuzzed = checked(given(case=cases)(test))
+        fuzzed.cases = cases  # for tools/guided_fuzzing.py, which chooses among them
+        return fuzzed
 
     return decorate
 
