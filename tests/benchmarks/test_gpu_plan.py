@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import first_steps, gpu_plan
-from benchmarks.gpu_plan import Part, Plan, do_part, model_steps, parts, write_summary
+from benchmarks.gpu_parts import Part, Plan, model_steps, parts
+from benchmarks.gpu_plan import do_part, write_summary
 
 ROOT = Path(__file__).resolve().parents[2]
 
