@@ -109,7 +109,7 @@ class _Zoo:
     def _cells(self, table: Table, row: Row) -> list[Any]:
         solver = load_config(row.config).SOLVER
         trained = [r for r in self._trained if (r["table"], r["row"]) == (table.name, row.name)]
-        means = (mean_and_deviation([100 * r["ap"][s] for r in trained]) for s in SETTINGS)
+        means = (mean_and_deviation([r["ap"][s] for r in trained]) for s in SETTINGS)
         hours = [r["training"]["hours"] for r in trained]
         memory = [r["training"]["peak_memory_mb"] for r in trained]
         # What a row changes of its config may change what is counted and timed.

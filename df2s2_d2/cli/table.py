@@ -19,14 +19,26 @@ import os
 import shlex
 from pathlib import Path
 
+from df2s2_d2.inference.argument_types import positive_integer, whole_number
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="of the table, such as df2s2-2")
     parser.add_argument(
-        "--rows", nargs="+", default=[], metavar="ROW", help="those to train; default all"
+        "--rows",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ROW",
+        help="those to train; default all",
     )
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[1], metavar="N", help="of each row; default 1"
+        "--seeds",
+        nargs="+",
+        action="extend",
+        type=whole_number,
+        metavar="N",
+        help="of each row; default 1",
     )
     parser.add_argument(
         "--data",
@@ -44,7 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the ImageNet weights, under the names that the configs have; default theirs",
     )
     parser.add_argument(
-        "--num-gpus", type=int, default=1, metavar="N", help="GPUs of each run; default 1"
+        "--num-gpus",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="GPUs of each run, or processes without GPUs; default 1",
     )
     scale = parser.add_argument_group("smaller trainings, with the same keys for all rows")
     scale.add_argument(
@@ -77,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
     from df2s2_d2.tables.index import find_table, read_tables
 
     if args.name is None:
+        if args.rows or args.seeds or args.opts or args.show or args.dry_run or args.scale != 1:
+            raise ValueError(
+                "Which table? Its name comes first, as in: df2s2 table df2s2-2 --rows fus; df2s2 "
+                "table alone lists them"
+            )
         print("\n\n".join(_listed(table) for table in read_tables().values()))
         return 0
     table = find_table(args.name)
@@ -96,10 +117,11 @@ def run(args: argparse.Namespace) -> int:
         overrides=tuple(args.opts),
         processes=args.num_gpus,
     )
-    runs = plan_runs(table, args.rows, args.seeds, choices)
+    runs = plan_runs(table, args.rows, args.seeds or [1], choices)
     if args.dry_run:
         for run in runs:
-            print(f"DETECTRON2_DATASETS={choices.data} df2s2 {shlex.join(run.arguments)}")
+            data = shlex.quote(str(choices.data))
+            print(f"DETECTRON2_DATASETS={data} df2s2 {shlex.join(run.arguments)}")
         return 0
     code = do_runs(runs, tell=lambda line: print(line, flush=True))
     _write(args, table)

@@ -21,9 +21,18 @@ def number_up_to(limit: float) -> Callable[[str], float]:
     return number
 
 
+def whole_number(text: str) -> int:
+    """A parser's type: a whole number from 0."""
+    return _at_least(0, text)
+
+
 def positive_integer(text: str) -> int:
     """A parser's type: a whole number from 1."""
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    value = int(text) if text.isdecimal() else -1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found {text}")
     return value

@@ -116,9 +116,20 @@ def _own() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
+        "pids": _numbering(),
         "job": os.environ.get("SLURM_JOB_ID", ""),
         "restart": os.environ.get("SLURM_RESTART_COUNT", "0"),
     }
+
+
+def _numbering() -> str:
+    """Within which a process has its number: containers of one host name have numbers of their own,
+    and each start of a machine gives them anew."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # not Linux
+        return ""
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -140,7 +151,8 @@ def _is_stale(path: Path) -> bool:
     except FileNotFoundError:  # given back just now: another process may have the next already
         return False
     other, own = _read(path), _own()
-    if other.get("host") == own["host"] and not _runs(other.get("pid")):
+    is_near = (other.get("host"), other.get("pids")) == (own["host"], own["pids"])
+    if is_near and not _runs(other.get("pid")):
         return True
     if own["job"] and other.get("job") == own["job"] and other.get("restart") != own["restart"]:
         return True  # SLURM starts a job again only when all of it has ended

@@ -27,7 +27,7 @@ def collect_result(run: Run) -> dict[str, Any]:
 
     Returns:
         Ready for JSON, without the folders of this machine. AP is a fraction of 1; what was not
-        measured is None.
+        measured, or has no faces, is None.
 
     Raises:
         OSError, ValueError: if something is missing; names the file.

@@ -57,10 +57,21 @@ def paper_figures(row: Row) -> str:
     return " / ".join(f"{row.paper[s]:.1f}" if s in row.paper else "–" for s in SETTINGS)
 
 
-def mean_and_deviation(values: Sequence[float], digits: int = 1) -> str:
-    """The mean and, of two values or more, the standard deviation of one of them."""
-    text = f"{statistics.fmean(values):.{digits}f}"
-    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
+def figures_in_percent(ap: Mapping[str, float | None]) -> str:
+    """Easy / Medium / Hard of a run in percent; a setting without faces has none."""
+    return " / ".join(mean_and_deviation([ap[setting]]) for setting in SETTINGS)
+
+
+def mean_and_deviation(fractions: Sequence[float | None]) -> str:
+    """The mean in percent and, of two values or more, the standard deviation of one of them.
+
+    "–" if there is no value.
+    """
+    values = [100 * fraction for fraction in fractions if fraction is not None]
+    if not values:
+        return "–"
+    text = f"{statistics.fmean(values):.1f}"
+    return f"{text} ± {statistics.stdev(values):.1f}" if len(values) > 1 else text
 
 
 def duration(hours: float) -> str:
@@ -77,8 +88,7 @@ def _cells(row: Row, results: Results) -> list[Any]:
     if not results:
         return [row.label, config, *[None] * len(SETTINGS), paper_figures(row), None, None, None]
     measured = [
-        mean_and_deviation([100 * result["ap"][setting] for result in results])
-        for setting in SETTINGS
+        mean_and_deviation([result["ap"][setting] for result in results]) for setting in SETTINGS
     ]
     hours = _mean(result["training"]["hours"] for result in results)
     memory = _mean(result["training"]["peak_memory_mb"] for result in results)

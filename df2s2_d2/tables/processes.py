@@ -14,15 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from df2s2_d2.training.process_place import PLACE_VARIABLES
+
 # Which stop a training after its step; SIGKILL, which no process can pass on, ends both.
 _PASSED_ON = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
-# A training is one run, wherever the command that starts it stands: without what torchrun and srun
-# say of the place of a process among others.
-_PLACES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR")
-_PLACES += ("MASTER_PORT", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS")
-
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
 _POLL_SECONDS = 0.2
@@ -36,9 +33,14 @@ class Process:
         data: root of the data sets.
         folder: of the run, in which console.log gets what it prints, and process.txt says which
             process it is.
+
+    Attributes:
+        stopped_by: the last signal that came while it was waited for, which may have been too late
+            to stop it; None without any.
     """
 
     def __init__(self, arguments: Sequence[str], data: Path, folder: Path) -> None:
+        self.stopped_by: int | None = None
         self._note = folder / "process.txt"
         self._wait_for_the_one_before(str(folder))
         with (folder / "console.log").open("ab") as console:
@@ -76,6 +78,7 @@ class Process:
     @contextmanager
     def _passing_signals_on(self) -> Iterator[None]:
         def pass_on(number: int, _frame: FrameType | None) -> None:
+            self.stopped_by = number
             with suppress(ProcessLookupError):
                 self._child.send_signal(number)
 
@@ -99,11 +102,14 @@ class Process:
 def environment(environ: Mapping[str, str], data: Path) -> dict[str, str]:
     """What a training gets to know.
 
+    It is one run, wherever the command that starts it stands: torchrun, srun and mpirun have told
+    that command, and not it, of a place among others.
+
     Args:
         environ: as ``os.environ``.
         data: root of the data sets.
     """
-    kept = {name: value for name, value in environ.items() if name not in _PLACES}
+    kept = {name: value for name, value in environ.items() if name not in PLACE_VARIABLES}
     return {**kept, "DETECTRON2_DATASETS": str(data)}
 
 

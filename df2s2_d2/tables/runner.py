@@ -10,6 +10,7 @@ from typing import Protocol
 
 from df2s2_d2.tables.claims import claim, holder
 from df2s2_d2.tables.collecting import collect_result
+from df2s2_d2.tables.markdown import figures_in_percent
 from df2s2_d2.tables.processes import Process
 from df2s2_d2.tables.runs import Run
 from df2s2_d2.training.durable_files import write_durably
@@ -22,6 +23,8 @@ _SHOWN_LINES = 15
 
 class Started(Protocol):
     """A training that runs."""
+
+    stopped_by: int | None
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
@@ -46,8 +49,8 @@ def do_runs(
         start: starts a training, given its arguments, the root of the data sets and its folder.
 
     Returns:
-        The exit code: 0, 1 if a run failed, or 128 + the signal that has stopped one, and with it
-        all that were to follow.
+        The exit code: 0, 1 if a run failed, or 128 + the signal that came during one, and has
+        stopped it, unless it was done already, and all that were to follow.
 
     Raises:
         OSError, ValueError: if a result or a claim cannot be written or read.
@@ -90,9 +93,9 @@ def _do(run: Run, tell: Callable[[str], None], start: Start) -> int:
             run.result.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps(result, indent=1, ensure_ascii=False)
             write_durably(str(run.result), f"{text}\n".encode())
-            figures = " / ".join(f"{100 * value:.1f}" for value in result["ap"].values())
-            tell(f"{run.name}: AP {figures} {took}")
-    return code
+            tell(f"{run.name}: AP {figures_in_percent(result['ap'])} {took}")
+        number = training[0].stopped_by
+    return code if number is None else 128 + number
 
 
 def _last_lines(folder: Path) -> str:

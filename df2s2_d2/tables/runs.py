@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 
 from df2s2_d2 import load_config
 from df2s2_d2.environment import code_version
@@ -26,6 +27,7 @@ from df2s2_d2.training.durable_files import write_durably
 _OWN_KEYS = ("OUTPUT_DIR", "SEED", "MODEL.WEIGHTS")
 # Keys that say how a run is computed, and not what comes of it: they may change when it goes on.
 _FREE_KEYS = ("DATALOADER.NUM_WORKERS", "OUTPUT_DIR", "SOLVER.CHECKPOINT_KEEP")
+_RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,12 @@ class Run:
                 f"DATASETS.TEST is {list(cfg.DATASETS.TEST)}: a table has the figures of one data "
                 "set"
             )
+        (name,) = cfg.DATASETS.TEST
+        if MetadataCatalog.get(name).get("evaluator_type") == "fddb":
+            raise ValueError(
+                f"DATASETS.TEST is {name}, which has no settings Easy, Medium and Hard: a table "
+                "has the AP of these"
+            )
         return cfg
 
     @property
@@ -186,6 +194,27 @@ class Run:
                 f"remove {self.folder} and {self.result} to start it anew"
             )
 
+    def check_comparable(self) -> None:
+        """Check that it starts from the weights, and learns from the data, of its other seeds.
+
+        Their results are one row of the table; what else differs makes rows of their own.
+
+        Raises:
+            OSError, ValueError: naming what differs.
+        """
+        for record in sorted(self.folder.parent.glob(f"{self.row.name}.seed-*/{_RECORD}")):
+            other = _read_record(record)
+            weights = CfgNode.load_cfg(other["config"]).MODEL.BOTTOM_UP.WEIGHTS
+            for option, before, now in (
+                ("--data", other["data"], self._data),
+                ("MODEL.BOTTOM_UP.WEIGHTS", weights, self.config.MODEL.BOTTOM_UP.WEIGHTS),
+            ):
+                if before != now:
+                    raise ValueError(
+                        f"{self.name} would not be comparable with {record.parent.name} in "
+                        f"{self._base} ({option} {before} -> {now}): name another --output"
+                    )
+
     @property
     def started(self) -> dict[str, str]:
         """``config``, ``data`` and ``code`` as they were when it was started.
@@ -193,15 +222,11 @@ class Run:
         Raises:
             OSError, ValueError: if the file cannot be read; names it.
         """
-        content = read_json(self._record)
-        try:
-            return {key: str(content[key]) for key in ("config", "data", "code")}
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{self._record} is no record of a run: {error!r}") from error
+        return _read_record(self._record)
 
     @property
     def _record(self) -> Path:
-        return self.folder / "run.json"
+        return self.folder / _RECORD
 
     @property
     def _data(self) -> str:
@@ -222,7 +247,16 @@ def plan_runs(
     for run in runs:
         _ = run.config
         run.check_unchanged()
+        run.check_comparable()
     return runs
+
+
+def _read_record(path: Path) -> dict[str, str]:
+    content = read_json(path)
+    try:
+        return {key: str(content[key]) for key in ("config", "data", "code")}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no record of a run: {error!r}") from error
 
 
 def _pairs(keys: dict[str, Any]) -> list[Any]:

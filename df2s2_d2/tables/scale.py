@@ -50,7 +50,8 @@ class Scale:
           ``processes``; SOLVER.BASE_LR changes in proportion to it.
         * ``SOLVER.MAX_ITER`` becomes such that images x pixels are ``cost`` times what they were;
           STEPS, WARMUP_ITERS and CHECKPOINT_PERIOD keep their shares of it.
-        * Weight decay, momentum, anchors, losses and the network stay.
+        * Weight decay, momentum, anchors, losses and the network stay, and so does
+          INPUT.MIN_ORIGINAL_FACE_SIZE: it says which boxes are good enough to learn from.
 
         Args:
             cfg: of the whole training.

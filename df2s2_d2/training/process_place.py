@@ -13,6 +13,14 @@ _FIRST_RESERVED_STEP = 0xFFFFFFF0
 # mpirun of Open MPI, and of MPICH and Intel MPI: they start processes that know nothing of RANK.
 _MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
+# All by which a process may be told that it is one of several.
+PLACE_VARIABLES = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK"),
+    *("MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS"),
+    *_MPI_SIZES,
+)
+
 
 @dataclass(frozen=True)
 class ProcessPlace:

@@ -130,6 +130,9 @@ def test_no_two_ever_have_it_however_often_it_changes_hands(tmp_path):
         (STALE_SECONDS + 60, {"host": "elsewhere", "pid": 1}, True),
         (0, {"host": "here", "pid": "dead"}, True),
         (0, {"host": "here", "pid": os.getpid()}, False),
+        # Of another container, or of before the machine was started again: nobody here can tell.
+        (0, {"host": "here", "pid": "dead", "pids": "others"}, False),
+        (STALE_SECONDS + 60, {"host": "here", "pid": "dead", "pids": "others"}, True),
         # A job that SLURM has put back into the queue, as it was and as it is.
         (0, {"host": "elsewhere", "pid": 1, "job": "7", "restart": "0"}, True),
         (0, {"host": "elsewhere", "pid": 1, "job": "7", "restart": "1"}, False),
@@ -143,6 +146,8 @@ def test_a_claim_is_worth_as_much_as_its_holder(tmp_path, monkeypatch, age, own,
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     own = {key: dead_process() if value == "dead" else value for key, value in own.items()}
+    if "host" in own:
+        own.setdefault("pids", claims._numbering())
     write_claim(tmp_path, 1, age=age, **own)
     assert (claim(tmp_path) is not None) == is_free
 

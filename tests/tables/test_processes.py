@@ -91,6 +91,24 @@ def test_signals_reach_the_training(training, tmp_path, name, code):
     assert wait_for(tmp_path / "ended") == name
 
 
+def test_a_signal_that_comes_too_late_is_remembered(tmp_path, monkeypatch):
+    script = tmp_path / "python"
+    # It is done, and ends as if nothing had come.
+    script.write_text("#!/bin/sh\ntrap 'exit 0' USR1\necho ready > ready\nsleep 60 & wait\n")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(processes.sys, "executable", str(script))
+    process = Process(["train"], Path("data"), tmp_path)
+    wait_for(tmp_path / "ready")
+
+    def wait_for_the_signal(_seconds: float) -> None:
+        if process.stopped_by is None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(processes.time, "sleep", wait_for_the_signal)
+    assert (process.wait(), process.stopped_by) == (0, signal.SIGUSR1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone ends children with their parent")
 def test_a_training_ends_with_a_command_that_is_killed(training, tmp_path):
     command = waiting_command(training, tmp_path)
@@ -121,6 +139,8 @@ def test_the_next_training_waits_for_one_that_is_still_ending(training, tmp_path
 def test_a_training_is_a_run_of_its_own_wherever_it_is_started():
     around = {"PATH": "/bin", "RANK": "3", "WORLD_SIZE": "8", "SLURM_PROCID": "3"}
     around |= {"SLURM_STEP_NUM_TASKS": "8", "SLURM_JOB_ID": "9", "DETECTRON2_DATASETS": "/old"}
+    # SLURM's PMI-2 and mpirun
+    around |= {"PMI_SIZE": "8", "OMPI_COMM_WORLD_SIZE": "8"}
     expected = {"PATH": "/bin", "SLURM_JOB_ID": "9", "DETECTRON2_DATASETS": "/new"}
     assert environment(around, Path("/new")) == expected
     assert json.dumps(dict(os.environ))  # and nothing of this process is changed

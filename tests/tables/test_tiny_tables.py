@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 
+from df2s2_d2 import load_config
 from df2s2_d2.cli.program import main
 from df2s2_d2.tables import runner
 from df2s2_d2.tables.index import find_table, read_tables
+from df2s2_d2.tables.markdown import figures_in_percent
 from tests.small_runs import registered, wider_face_files
 from tests.tables.test_markdown import result
 from tests.tables.tiny_tables import InThisProcess, tiny_options
@@ -150,6 +153,59 @@ def test_a_signal_ends_all_and_the_same_command_goes_on(table, tmp_path, capsys,
     assert len(list((tmp_path / "df2s2-2/results").iterdir())) == 2
 
 
+def test_a_signal_that_came_too_late_for_a_run_ends_what_follows(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(InThisProcess, "stopped_by", signal.SIGUSR1)
+    words = ("df2s2-2", "--rows", "retinanet", "fus", "--scale", "1e-5")
+    assert table(*words) == 128 + signal.SIGUSR1
+    names = [path.name for path in (tmp_path / "df2s2-2/results").iterdir()]
+    assert names == ["retinanet.seed-1.json"]
+
+
+def test_seeds_of_other_data_or_weights_are_refused(table, data, tmp_path, capsys):
+    record = tmp_path / "df2s2-2/runs/fus.seed-2/run.json"
+    words = ("df2s2-2", "--rows", "fus", "--scale", "1e-5", "--dry-run")
+    assert table(*words) == 0
+    config = load_config("DF2S2/ablations/Fus_R50.yaml", ["MODEL.BOTTOM_UP.WEIGHTS", ""])
+    for root, weights, told in (
+        ("/elsewhere", "", "--data /elsewhere -> "),
+        (os.path.realpath(data), "other.pth", "MODEL.BOTTOM_UP.WEIGHTS other.pth -> "),
+    ):
+        config.MODEL.BOTTOM_UP.WEIGHTS = weights
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"config": config.dump(), "data": root, "code": "abc"}))
+        assert table(*words) == 1
+        message = capsys.readouterr().err
+        assert "fus.seed-1 would not be comparable with fus.seed-2" in message and told in message
+
+
+def test_a_setting_without_faces_has_no_figure(tmp_path, capsys):
+    results = tmp_path / "df2s2-2/results"
+    results.mkdir(parents=True)
+    ap = {"easy": None, "medium": 0.5, "hard": 0.25}
+    (results / "retinanet.seed-1.json").write_text(json.dumps(result(1, 0.25, ap=ap)))
+    assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 0
+    assert "| – | 50.0 | 25.0 |" in capsys.readouterr().out
+    assert figures_in_percent(ap) == "– / 50.0 / 25.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--rows", "fus", "df2s2-2"], "Which table?"),
+        (["--dry-run"], "Which table?"),
+        (["df2s2-2", "--num-gpus", "0"], "from 1, found 0"),
+        (["df2s2-2", "--seeds", "-1"], "from 0, found -1"),
+        (["df2s2-2", "--dry-run", "--opts", "DATASETS.TEST", "('fddb',)"], "has no settings Easy"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(words, told, tmp_path, capsys):
+    try:
+        assert main(["table", "--output", str(tmp_path), *words]) == 1
+    except SystemExit as end:
+        assert end.code == 2
+    assert told in capsys.readouterr().err
+
+
 def test_rows_that_others_are_doing_are_left_to_them(table, tmp_path, capsys):
     folder = tmp_path / "df2s2-2/claims/retinanet.seed-1"
     folder.mkdir(parents=True)
@@ -163,9 +219,17 @@ def test_rows_that_others_are_doing_are_left_to_them(table, tmp_path, capsys):
 def test_what_is_no_result_is_named(tmp_path, capsys):
     path = tmp_path / "df2s2-2/results/fus.seed-1.json"
     path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
-    assert f"{path} is no result of a table's run: KeyError('ap')" in capsys.readouterr().err
+    for wrong, told in (
+        ({}, "KeyError('row')"),
+        (result(1, 0.5) | {"seed": "one"}, "no row, or no seed"),
+        (result(1, 0.5, ap={"easy": 0.5, "medium": 0.5}), "KeyError('hard')"),
+        (result(1, 0.5, ap={"easy": "0.5", "medium": 0.5, "hard": 0.5}), "its figures are"),
+        (result(1, 0.5, training=None), "its training is None"),
+    ):
+        path.write_text(json.dumps(wrong))
+        assert main(["table", "df2s2-2", "--show", "--output", str(tmp_path)]) == 1
+        message = capsys.readouterr().err
+        assert f"{path} is no result of a table's run: " in message and told in message
     for text, message in (
         (b'{\n"ap": }', f"{path}, line 2, column 7: expected JSON"),
         (b"\xff\xfe", f"{path}: expected JSON in UTF-8, found other data"),
@@ -206,8 +270,13 @@ def test_tables_are_listed_and_commands_shown_without_training(tmp_path, capsys)
     assert main(["table"]) == 0
     printed = capsys.readouterr().out
     assert "df2s2-4: DF²S², table 4" in printed and "pyramidbox  no config" in printed
-    assert main(["table", "df2s2-3", "--rows", "lambda-0.5", "--dry-run", "--data", "/d"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    words = shlex.split(line)
-    assert words[:4] == ["DETECTRON2_DATASETS=/d", "df2s2", "train", "--config-file"]
+    repeated = ["--seeds", "1", "--rows", "lambda-1.0", "--seeds", "2"]
+    words = ["df2s2-3", "--rows", "lambda-0.5", *repeated, "--dry-run", "--data", "/my d"]
+    assert main(["table", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [shlex.split(line)[-1].rpartition("/")[2] for line in lines] == [
+        *("lambda-0.5.seed-1", "lambda-1.0.seed-1", "lambda-0.5.seed-2", "lambda-1.0.seed-2"),
+    ]
+    words = shlex.split(lines[0])
+    assert words[:4] == ["DETECTRON2_DATASETS=/my d", "df2s2", "train", "--config-file"]
     assert words[-1] == "tables/df2s2-3/runs/lambda-0.5.seed-1"

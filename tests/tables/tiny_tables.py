@@ -37,6 +37,8 @@ def tiny_options(**overrides) -> list[str]:
 class InThisProcess:
     """A training that is done when it is waited for."""
 
+    stopped_by: int | None = None
+
     def __init__(self, arguments: Sequence[str], data: Path, folder: Path) -> None:
         self.arguments = list(arguments)
 
