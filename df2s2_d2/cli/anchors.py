@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config-file", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--config-file", nargs="+", action="extend", required=True, metavar="FILE")
     parser.add_argument(
         "--annotations",
         metavar="FILE",

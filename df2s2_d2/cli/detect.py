@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--weak-masks",
         nargs="+",
+        action="extend",
         default=[],
         metavar="EVENT/IMAGE",
         help="draw, for images of DATASETS.TRAIN, the masks that the segmentation branch learns "
@@ -71,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from df2s2_d2.config_protocol import protocol_of
-    from df2s2_d2.evaluation.protocol import write_protocol
     from df2s2_d2.inference.media.face_search import (
         detector_config,
         lowest_score,
@@ -100,9 +100,9 @@ def run(args: argparse.Namespace) -> int:
             )
             OutputFolder(cluster.output).write(PROTOCOL_FILE, protocol_content(protocol))
             return exit_code
-        exit_code = search_faces(cfg, detector, sources, results, pictures, tracking, long_run)
-        if os.path.isdir(results.folder):
-            write_protocol(protocol, results.folder)
+        exit_code = search_faces(
+            cfg, protocol, detector, sources, results, pictures, tracking, long_run
+        )
     if args.weak_masks:
         from df2s2_d2.inference.trained_weights import build_trained
         from df2s2_d2.visualization.training_mask_pictures import draw_training_masks

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         nargs="+",
+        action="extend",
         default=[],
         metavar="PATH",
         help="photographs, or folders of them, by which 8-bit integers get their ranges",
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         nargs="+",
+        action="extend",
         default=[],
         metavar="IMAGE",
         help="compare what the file and PyTorch find in these images",

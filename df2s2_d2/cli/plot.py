@@ -14,11 +14,14 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument(
+        "--output", type=Path, nargs="+", action="extend", required=True, metavar="FILE"
+    )
     parser.add_argument(
         "--detections",
         type=_named_path,
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME=PATH",
         help="legend entry and folder or zip archive of <event>/<image>.txt",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.folder_search import files_below
 from df2s2_d2.formats.json_file import shorten
 from df2s2_d2.formats.yaml_file import read_yaml
 
@@ -43,31 +44,19 @@ class YoloLayout:
 
     def image_paths(self) -> Iterator[str]:
         """Images at any depth but hidden ones, relative and with forward slashes, by name."""
-        for path in _files_below(self.images):
+        for path in _sorted_files(self.images):
             if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
                 yield path
 
     def label_paths(self) -> Iterator[str]:
         """Labels at any depth, relative and with forward slashes, by name."""
-        for path in _files_below(self.labels):
+        for path in _sorted_files(self.labels):
             if path.endswith(".txt") and path != "classes.txt":
                 yield path
 
 
-def _files_below(folder: Path) -> Iterator[str]:
-    paths = []
-    # The folders that each one lies in: a link to one of these would lead round and round.
-    above = {str(folder): (os.path.realpath(folder),)}
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        around = above.pop(parent)
-        inside = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
-        folders[:] = [x for x in folders if not x.startswith(".") and inside[x] not in around]
-        above.update({os.path.join(parent, x): (*around, inside[x]) for x in folders})
-        for name in files:
-            if not name.startswith("."):
-                path = os.path.relpath(os.path.join(parent, name), folder)
-                paths.append(path.replace(os.sep, "/"))
-    yield from sorted(paths)
+def _sorted_files(folder: Path) -> list[str]:
+    return sorted(path.replace(os.sep, "/") for path in files_below(folder))
 
 
 def find_layout(path: Path, split: str | None = None, images: Path | None = None) -> YoloLayout:

@@ -53,6 +53,12 @@ def test_inputs_stand_anywhere_and_overrides_come_last():
     assert options.pictures.threshold == 0.3
 
 
+def test_options_of_several_values_may_be_repeated():
+    options = parse(*"a --input b c --save csv --input d --save voc json".split())
+    assert options.sources.inputs == ["a", "b", "c", "d"]
+    assert options.results.formats == ["csv", "voc", "json"]
+
+
 def test_defaults_are_the_shipped_model_and_a_folder_below_this_one():
     options = parse("a")
     assert options.detector.weights == DEFAULT_MODEL
@@ -250,3 +256,30 @@ def test_faces_are_found_with_nothing_but_a_path(tmp_path, monkeypatch, capsys):
     (record,) = json.loads(Path("found/detections.json").read_text())
     assert (record["file"], record["width"], record["height"]) == ("photo.png", 64, 48)
     assert Path("found/photo.png").is_file()
+
+
+def test_what_stands_beside_results_is_of_their_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 48), "gray").save("photo.png")
+    words = ["detect", "photo.png", "--save", "json", "csv"]
+    assert main(words) == 0
+    found = Path("found")
+    before = {path.name: path.read_bytes() for path in found.iterdir()}
+    assert {"run.json", "protocol.json", "detections.json", "detections.csv"} <= before.keys()
+
+    # A run that cannot start leaves all of the earlier one.
+    (found / "coco_images.json").mkdir()
+    assert main([*words, "coco", "--write-threshold", "0.6"]) == 1
+    assert "coco_images.json" in capsys.readouterr().err
+    (found / "coco_images.json").rmdir()
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == before
+
+    # One that breaks off says how it was made, with the results that it has.
+    def break_off(self) -> None:
+        raise OSError("no more room")
+
+    monkeypatch.setattr(face_search.FaceFinding, "run", break_off)
+    assert main([*words, "--write-threshold", "0.6"]) == 1
+    assert json.loads((found / "detections.json").read_text()) == []
+    assert read_protocol(found / "detections.json").score_threshold == 0.6

@@ -72,9 +72,12 @@ def continue_results(folder: Path, record: RunRecord) -> None:
     for name in ("detections.jsonl", "detections.csv", "coco.json", "coco_images.json"):
         (folder / name).write_bytes(bytes(12))
     state = record.checkpoint["results"]
-    results = ends_well(lambda: ResultFiles(folder, FORMATS, state=state), str(folder))
-    if results is not None:
-        results.close()
+
+    def go_on() -> None:
+        with ResultFiles(folder, FORMATS, state=state):
+            pass
+
+    ends_well(go_on, str(folder))
 
 
 def test_the_seed_is_a_record(folder):

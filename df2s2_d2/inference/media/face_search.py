@@ -16,6 +16,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
+from df2s2_d2.evaluation.protocol import Protocol, write_protocol
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
@@ -108,6 +109,7 @@ def build_predictor(cfg: CfgNode, options: DetectorOptions) -> Predictor:
 
 def search_faces(
     cfg: CfgNode,
+    protocol: Protocol,
     detector_options: DetectorOptions,
     source_options: SourceOptions,
     result_options: ResultOptions,
@@ -119,6 +121,7 @@ def search_faces(
 
     Args:
         cfg: of :func:`detector_config`.
+        protocol: that is written beside the results.
         detector_options, source_options, result_options, picture_options, tracking, long_run:
             of the command.
 
@@ -152,8 +155,6 @@ def search_faces(
 
     predictor = build_predictor(cfg, detector_options)
     started = time.monotonic()
-    if not long_run.resume:
-        record.remove()  # no sooner, as what it is about is overwritten from here on
     results = ResultFiles(
         result_options.folder,
         result_options.formats,
@@ -176,8 +177,12 @@ def search_faces(
     )
     is_interrupted = False
     try:
-        with sigterm_interrupts(), results, record.saved(results.sync):
-            finding.run()
+        with sigterm_interrupts(), results:
+            if not long_run.resume:
+                record.remove()  # no sooner, as what it is about was there until now
+            write_protocol(protocol, output)
+            with record.saved(results.sync):
+                finding.run()
     except KeyboardInterrupt:
         is_interrupted = True
     finally:  # Whatever ended the run, it says how far it came.

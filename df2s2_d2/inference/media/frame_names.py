@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.sources import Source, as_utf8
 
+# Bytes of a name, of the 255 that file systems take: a suffix such as ".txt" is to follow.
+_LONGEST_NAME = 250
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 # What would be another folder, or another name on another system.
 _NO_EVENT = re.compile(r"[/\\\x00]")
@@ -42,6 +45,7 @@ class FrameNames:
         self._images: set[str] = set()
         self._image_folders: set[str] = set()
         self._video_folders: set[str] = set()
+        self._last_numbers: dict[tuple[str, bool], int] = {}  # those before them stay taken
         for source in sorted(sources, key=lambda source: source.is_video):
             self._reserve(source)
 
@@ -54,14 +58,22 @@ class FrameNames:
         """The name of an image, or the folder of a video."""
         if source not in self._names:
             if source.is_video:
-                name = _first_free(self._video_folder(source), self._is_taken_folder)
+                name = self._first_free(self._video_folder(source), is_video=True)
                 self._video_folders.add(name)
             else:
-                name = _first_free(self._image_name(source), self._is_taken_image)
+                name = self._first_free(self._image_name(source), is_video=False)
                 self._images.add(name)
                 self._image_folders.add(name.rpartition("/")[0])
             self._names[source] = name
         return self._names[source]
+
+    def _first_free(self, wanted: str, is_video: bool) -> str:
+        is_taken = self._is_taken_folder if is_video else self._is_taken_image
+        number = self._last_numbers.get((wanted, is_video), 1)
+        while is_taken(name := wanted if number == 1 else f"{wanted}_{number}"):
+            number += 1
+        self._last_numbers[wanted, is_video] = number
+        return name
 
     def _is_taken_folder(self, name: str) -> bool:
         return name in self._video_folders or name in self._image_folders
@@ -69,14 +81,6 @@ class FrameNames:
     def _is_taken_image(self, name: str) -> bool:
         folder, _, image = name.rpartition("/")
         return name in self._images or (folder in self._video_folders and image.isdigit())
-
-
-def _first_free(wanted: str, is_taken: Callable[[str], bool]) -> str:
-    name, number = wanted, 1
-    while is_taken(name):
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
 
 
 def evaluation_names(sources: Sequence[Source]) -> FrameNames:
@@ -90,7 +94,7 @@ def evaluation_names(sources: Sequence[Source]) -> FrameNames:
 
 def _image_of_event(source: Source) -> str:
     path = Path(os.path.abspath(source.path))
-    return f"{_event(path.parent.name)}/{_NO_EVENT.sub('_', as_utf8(path.stem))}"
+    return f"{_event(path.parent.name)}/{_short(_NO_EVENT.sub('_', as_utf8(path.stem)))}"
 
 
 def _event_of_video(source: Source) -> str:
@@ -99,7 +103,7 @@ def _event_of_video(source: Source) -> str:
 
 def _event(path: str | os.PathLike) -> str:
     event = _NO_EVENT.sub("_", as_utf8(path))
-    return "images" if event in ("", ".", "..") else event  # as in the root of the file system
+    return "images" if event in ("", ".", "..") else _short(event)  # as in the root of a system
 
 
 def path_names(sources: Sequence[Source]) -> FrameNames:
@@ -112,5 +116,17 @@ def path_names(sources: Sequence[Source]) -> FrameNames:
 
 
 def as_text(path: str | os.PathLike) -> str:
-    """A path without what neither XML nor a line of text can hold."""
-    return _CONTROLS.sub("_", as_utf8(path))
+    """A path without what neither XML, nor a line of text, nor another file's name can hold."""
+    return "/".join(map(_short, _CONTROLS.sub("_", as_utf8(path)).split("/")))
+
+
+def _short(name: str) -> str:
+    """A name that a file may have with a suffix behind it: the end of a longer one becomes a hash.
+
+    The folders down to a video are one name, and bytes that are not UTF-8 take three in it.
+    """
+    data = name.encode()
+    if len(data) <= _LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(data).hexdigest()[:12]
+    return f"{data[: _LONGEST_NAME - 20].decode(errors='ignore')}-{mark}"

@@ -50,7 +50,10 @@ class UnwritableResults(OSError):
 
 
 class ResultFiles:
-    """The result files of a run, closed at the end of a ``with``."""
+    """The result files of a run, begun and closed by a ``with``.
+
+    What was in their places remains until then: if one of them cannot be opened, nothing is lost.
+    """
 
     def __init__(
         self,
@@ -90,10 +93,16 @@ class ResultFiles:
             for name in dict.fromkeys(formats):
                 self._files[name] = RESULT_FORMATS[name](output, state.get(name))
                 opened.callback(self._files[name].close)
-            # Only now: else those that could be opened would have lost what they had, for nothing.
-            for file in self._files.values():
-                file.start()
             self._opened = opened.pop_all()
+
+    def start(self) -> None:
+        """Begin all files; needed before the first frame.
+
+        Raises:
+            OSError: if there is no room for them.
+        """
+        for file in self._files.values():
+            file.start()
 
     def add(self, frame: Frame, instances: Instances) -> None:
         """Write the faces of a frame.
@@ -132,6 +141,11 @@ class ResultFiles:
         self._opened.close()
 
     def __enter__(self) -> ResultFiles:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_) -> None:

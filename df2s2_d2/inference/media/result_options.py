@@ -54,6 +54,7 @@ class ResultOptions:
         found.add_argument(
             "--save",
             nargs="*",
+            action="extend",
             choices=tuple({**FORMATS, **CLUSTER_FORMATS}),
             help=f"formats of the results ({' '.join(DEFAULT_FORMATS)}): "
             f"{', '.join(FORMATS.values())}; nothing for none",

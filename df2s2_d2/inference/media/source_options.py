@@ -43,7 +43,12 @@ class SourceOptions:
             f"whose suffix is one of {' '.join(sorted(FOUND_SUFFIXES))}",
         )
         seen.add_argument(
-            "--input", nargs="+", default=[], metavar="PATH", help="the same, as an option"
+            "--input",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="PATH",
+            help="the same, as an option",
         )
         seen.add_argument(
             "--webcam",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 
+from df2s2_d2.formats.folder_search import files_below
 from df2s2_d2.inference.media.addresses import file_name, is_address, suffix, without_secrets
 from df2s2_d2.inference.media.video_io import require_pyav
 
@@ -102,7 +103,8 @@ def find_sources(
 
     Args:
         inputs: files, taken whatever their suffix; folders, in which all images and videos by
-            :data:`FOUND_SUFFIXES` at any depth are taken in alphabetical order, but hidden ones;
+            :data:`FOUND_SUFFIXES` at any depth are taken in alphabetical order, but hidden ones,
+            also of linked folders;
             patterns with ``*``, ``?``, ``[...]`` and ``**``, of whose matches the same are taken;
             addresses of streams, and of videos on web servers.
         output: a folder of results, passed over in the folders that hold it.
@@ -201,13 +203,14 @@ def _search(path: Path, root: Path, output: Path | None) -> Iterator[tuple[Path,
     """Images and videos at or below ``path``, and their names below ``root``."""
     if output is not None and _is_below(root, output):
         output = None
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    files = sorted(path / name for name in files_below(path)) if path.is_dir() else [path]
+    for file in files:
         relative = file.relative_to(root)
         if (
             file.suffix.lower() in FOUND_SUFFIXES
+            # The folders down to what a pattern has matched may be hidden.
             and not any(part.startswith(".") for part in relative.parts)
             and not (output is not None and _is_below(file, output))
-            and not file.is_dir()
         ):
             yield file, PurePosixPath(relative.as_posix())
 
@@ -236,12 +239,15 @@ def _unique_names(names: list[PurePosixPath]) -> list[PurePosixPath]:
     """Number names that occurred before, ``face.jpg``, ``face_2.jpg``, whatever their case."""
     taken: set[str] = set()
     wanted = {str(name).lower() for name in names}
+    last: dict[str, int] = {}  # number of each name; those before it stay taken
     unique = []
     for name in names:
-        candidate, number = name, 1
+        number = last.get(str(name).lower(), 1)
+        candidate = name if number == 1 else name.with_name(f"{name.stem}_{number}{name.suffix}")
         while (key := str(candidate).lower()) in taken or (number > 1 and key in wanted):
             number += 1
             candidate = name.with_name(f"{name.stem}_{number}{name.suffix}")
         taken.add(key)
+        last[str(name).lower()] = number
         unique.append(candidate)
     return unique

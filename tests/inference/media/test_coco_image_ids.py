@@ -61,12 +61,14 @@ def test_id_is_given_to_one_image_only(tmp_path, coco_ground_truth, caplog):
 def test_what_was_left_out_is_told_after_a_run_went_on(tmp_path, coco_ground_truth, caplog):
     ids = CocoImageIds.read(coco_ground_truth)
     results = ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids)
+    results.start()
     for folder in ("val", "train"):
         results.add(image_frame("b.png", f"/photos/{folder}"), FACES)
     state = json.loads(json.dumps(results.state()))
     results.close()
     caplog.clear()
-    ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids, state=state).close()
+    with ResultFiles(tmp_path, ["coco"], coco_ground_truth=ids, state=state):
+        pass
     (message,) = caplog.messages
     assert "/photos/train/b.png for that of /photos/val/b.png" in message
 

@@ -14,7 +14,7 @@ from df2s2_d2.inference.media.frames import Frame
 from df2s2_d2.inference.media.result_files import ResultFiles, UnwritableResults
 from df2s2_d2.inference.media.result_formats import file_per_frame
 from df2s2_d2.inference.media.result_formats.listed import JsonResults
-from df2s2_d2.inference.media.sources import Source
+from df2s2_d2.inference.media.sources import Source, as_utf8
 from tests.inference.media.result_writing import (
     FACES,
     FORMATS,
@@ -111,6 +111,7 @@ def test_boxes_that_a_format_cannot_hold_are_told(tmp_path, caplog):
     faces = instances(boxes, [0.9, 0.8, 0.7, 0.6])  # of an image of 128 x 96 pixels
     formats = ["json", "yolo", "voc"]
     results = ResultFiles(tmp_path, formats)
+    results.start()
     results.add(image_frame("a.png"), faces)
     state = json.loads(json.dumps(results.state()))
     results.close()
@@ -152,6 +153,7 @@ def test_earlier_results_are_replaced(tmp_path, found):
 
 def test_files_are_whole_while_the_run_goes_on(tmp_path, found):
     results = ResultFiles(tmp_path, FORMATS)
+    results.start()
     for number, (frame, faces) in enumerate(found, start=1):
         results.add(frame, faces)
         assert len(read_json(tmp_path / "detections.json")) == number
@@ -223,6 +225,7 @@ def room():
 @pytest.mark.parametrize("name", ["json", "csv", "coco"])
 def test_files_are_whole_after_there_was_no_more_room(tmp_path, room, name):
     results = ResultFiles(tmp_path, [name])
+    results.start()
     room(1000)
     added = 0
     with pytest.raises(UnwritableResults, match=r"^The results end before /photos/\d+\.png: "):
@@ -259,8 +262,8 @@ def test_nothing_is_lost_if_a_file_cannot_be_opened(tmp_path, found, name, taken
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     # A file where a folder is to be, and the other way round.
     (tmp_path / taken).touch() if name == "voc" else (tmp_path / taken).mkdir()
-    with pytest.raises(OSError, match=taken):
-        ResultFiles(tmp_path, FORMATS)
+    with pytest.raises(OSError, match=taken), ResultFiles(tmp_path, FORMATS):
+        pass
     after = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     assert after == before
 
@@ -344,6 +347,21 @@ def test_names_that_are_no_text_are_written(tmp_path):
     assert list(read_detections(tmp_path / "wider")) == ["photos/caf\ufffd_"]
     assert read_json(tmp_path / "detections.json")[0]["file"] == f"/photos/{name}"
     assert b"/photos/caf\xe9\\.jpg," in (tmp_path / "detections.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["東" * 60 + "/" + "京" * 60 + "/clip.mp4", "é" * 120 + ".png"])
+def test_long_names_are_shortened_to_what_a_file_may_have(tmp_path, name):
+    # Bytes that are not UTF-8 take three in a name that is.
+    name = os.fsdecode(name.encode("latin-1")) if "é" in name else name
+    frames = []
+    for end in ("", "x"):
+        path = PurePosixPath(name.replace("clip", f"clip{end}").replace(".png", f"{end}.png"))
+        source = Source(Path("/in") / path, PurePosixPath(as_utf8(path)))
+        frames.append(Frame(source, scene(), *((0, 0.0) if source.is_video else ())))
+    save(tmp_path, [(frame, FACES) for frame in frames])
+    by_event = read_detections(tmp_path / "wider")
+    assert len(by_event) == 2 and all(len(rows) == 2 for rows in by_event.values())
+    assert len(list((tmp_path / "voc").rglob("*.xml"))) == 2
 
 
 def test_images_that_differ_in_their_endings_have_files_of_their_own(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -95,6 +96,29 @@ def test_folder_below_a_hidden_one_can_be_named(tree):
     assert paths(".cache/photos") == [".cache/photos/a.jpg"]
 
 
+def test_linked_folders_are_looked_into_but_not_round_and_round(tree):
+    tree("a/1.jpg", "elsewhere/deep/2.jpg")
+    Path("a/linked").symlink_to("../elsewhere")
+    Path("elsewhere/back").symlink_to("../a")
+    assert paths("a") == ["a/1.jpg", "a/linked/deep/2.jpg"]
+    # Each file once, by the first of its names.
+    assert paths("a", "elsewhere") == ["a/1.jpg", "a/linked/deep/2.jpg"]
+
+
+def test_folder_that_cannot_be_read_is_told(tree, monkeypatch, caplog):
+    tree("a/1.jpg", "a/private/2.jpg", "a/z/3.jpg")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("private"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert paths("a") == ["a/1.jpg", "a/z/3.jpg"]
+    assert caplog.messages == ["What is in a/private is left out: Permission denied"]
+
+
 def test_earlier_results_are_not_looked_into(tree):
     tree("in/a.jpg", "in/found/a.jpg", "in/found/crops/a.jpg/1.jpg")
     assert paths("in", output=Path("in/found")) == ["in/a.jpg"]
@@ -139,6 +163,12 @@ def test_like_names_get_numbers_that_no_other_name_has(tree):
         "face_2.png",
         "face_5.png",
     ]
+
+
+def test_many_like_names_are_numbered_one_after_the_other(tree):
+    tree(*(f"{folder}/a.jpg" for folder in "vwxyz"), "b/a_3.jpg", "c/A.jpg")
+    expected = ["a.jpg", "a_2.jpg", "a_4.jpg", "a_5.jpg", "a_6.jpg", "a_3.jpg", "A_7.jpg"]
+    assert names(*(f"{folder}/a.jpg" for folder in "vwxyz"), "b/a_3.jpg", "c/A.jpg") == expected
 
 
 def test_names_end_in_what_can_be_written(tree):
