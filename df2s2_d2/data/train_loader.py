@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetFromList, get_detection_dataset_dicts
-from detectron2.data.build import trivial_batch_collator
+from detectron2.data.build import (
+    filter_images_with_only_crowd_annotations,
+    trivial_batch_collator,
+)
 from detectron2.data.detection_utils import check_metadata_consistency
 from detectron2.utils import comm
 from torch import Tensor
@@ -92,12 +96,13 @@ def _loader_from_config(
         ValueError: naming the key of ``cfg`` that is wrong.
     """
     names = cfg.DATASETS.TRAIN
-    data_sets = {
-        name: get_detection_dataset_dicts(
-            name, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS
-        )
-        for name in names
-    }
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(
+                f"DATASETS.TRAIN names {name} {count} times: name it once; its images are shown "
+                "more often by DATASETS.TRAIN_REPEAT_FACTOR"
+            )
+    data_sets = {name: _images_of(name, cfg) for name in names}
     with contextlib.suppress(AttributeError):  # not every data set names its classes
         check_metadata_consistency("thing_classes", names)
     seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
@@ -111,6 +116,18 @@ def _loader_from_config(
         "factors": repeat_factors(cfg, data_sets, seed),
         "seed": seed,
     }
+
+
+def _images_of(name: str, cfg: CfgNode) -> list[dict[str, Any]]:
+    images = get_detection_dataset_dicts(name, filter_empty=False)
+    if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+        images = filter_images_with_only_crowd_annotations(images)
+        if not images:
+            raise ValueError(
+                f"DATALOADER.FILTER_EMPTY_ANNOTATIONS leaves no image of {name}, which has no "
+                "faces: set it to False, or leave the data set out"
+            )
+    return images
 
 
 @configurable(from_config=_loader_from_config)

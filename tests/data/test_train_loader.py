@@ -107,3 +107,24 @@ def test_an_unseeded_loader_draws_a_seed(cfg):
     cfg.SEED = -1
     seeds = {build_train_loader(cfg, draw).batch_sampler.seed for _ in range(3)}
     assert len(seeds) == 3 and min(seeds) >= 0
+
+
+def test_a_data_set_that_is_named_twice_is_refused(cfg):
+    cfg.DATASETS.TRAIN = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TRAIN)
+    with pytest.raises(ValueError, match="names loader_images 2 times: .*TRAIN_REPEAT_FACTOR"):
+        build_train_loader(cfg, draw)
+
+
+def test_a_data_set_of_which_nothing_would_be_left_is_refused(cfg):
+    name = "loader_backgrounds"
+    DatasetCatalog.register(name, lambda: [{"file_name": "b", "annotations": []}])
+    cfg.DATASETS.TRAIN = (*cfg.DATASETS.TRAIN, name)
+    try:
+        with pytest.raises(ValueError, match="_EMPTY_ANNOTATIONS leaves no image of loader_b"):
+            build_train_loader(cfg, draw)
+        cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
+        names = {image[0] for batch in batches(cfg, 30) for image in batch}
+        assert names == {"0", "1", "2", "3", "4", "b"}
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)

@@ -32,6 +32,7 @@ def missing_files(paths: Iterable[str]) -> list[str]:
 def _files_in(folder: str) -> set[str]:
     try:
         with os.scandir(folder or ".") as entries:
-            return {entry.name for entry in entries}
+            # A link may lead nowhere; only of links is that asked, which takes a while.
+            return {x.name for x in entries if not x.is_symlink() or os.path.exists(x.path)}
     except (FileNotFoundError, NotADirectoryError):
         return set()

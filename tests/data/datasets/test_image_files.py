@@ -24,3 +24,11 @@ def test_relative_paths_and_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").touch()
     assert missing_files(["a.jpg", "./a.jpg", "s3://bucket/a.jpg", "b.jpg"]) == ["b.jpg"]
+
+
+def test_links_that_lead_nowhere_are_missing(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    for name, target in (("b.jpg", "a.jpg"), ("c.jpg", "gone.jpg"), ("d.jpg", "c.jpg")):
+        (tmp_path / name).symlink_to(target)
+    missing = missing_files([str(tmp_path / f"{name}.jpg") for name in "abcd"])
+    assert missing == [str(tmp_path / "c.jpg"), str(tmp_path / "d.jpg")]
