@@ -44,12 +44,12 @@ help: ## List the targets
 	@echo "Variables: PYTHON=$(PYTHON)  CONFIG=$(CONFIG)  OUTPUT=$(OUTPUT)"
 	@echo "           TORCH=\"$(TORCH)\"  PYTEST_ARGS=\"$(PYTEST_ARGS)\""
 
-venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 6 GB)
+venv: $(STAMP) ## Set up .venv: PyTorch, detectron2 and this package (about 5 minutes, 7 GB)
 	@echo "Ready. Find faces: $(BIN)/df2s2 detect photos/ (your own folder; results in found/)."
 	@echo "'make demo' shows that, then trains and tests a small detector; 'make test' runs the tests."
 	@echo "To type commands yourself: source $(BIN)/activate; df2s2 --help lists them"
 
-demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn ones, (CONFIG=FILE for another)
+demo: $(STAMP) ## Find faces in photographs; train and test a detector on drawn ones (CONFIG=FILE for another)
 	@$(BIN)/python tools/run_demo.py --config-file "$(CONFIG)" --output "$(OUTPUT)"
 
 # A process for each core, up to four, since each may need 3 GB; the last -n of a command counts. Each

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Use minutes on a GPU: the parts of a plan one after another, each with a time limit of its own.
 
-    python -m benchmarks.gpu_plan results/                           # all of it: nine minutes
+    python -m benchmarks.gpu_plan results/                           # all of it: ten minutes
     python -m benchmarks.gpu_plan results/ --parts training model test_x1 test_x2
     python -m benchmarks.gpu_plan results/ --dry-run      # on the CPU, next to nothing of each
 

@@ -16,6 +16,9 @@ from yaml import YAMLError
 from df2s2_d2.shipped_configs import config_path
 from df2s2_d2.test_protocols import expand_protocols, protocol_overrides
 
+# Keys whose default is none, which stands for that of another key.
+_NULLABLE = frozenset({"SOLVER.WEIGHT_DECAY_BIAS"})
+
 
 def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = ()) -> CN:
     """detectron2's defaults, this project's keys, a config file over them and overrides at last.
@@ -35,6 +38,7 @@ def load_config(config_file: str = "", overrides: list[str] | tuple[str, ...] = 
         with _naming(f"Config {config_file}"):
             cfg.merge_from_file(config_path(config_file), allow_unsafe=False)
             _apply_protocol(cfg)
+            _refuse_nulls(cfg)
     place = f"Config {config_file} with overrides" if config_file else "Config overrides"
     merge_overrides(cfg, overrides, place)
     return cfg
@@ -54,6 +58,7 @@ def parse_config(text: str, place: str) -> CN:
     with _naming(place):
         cfg.merge_from_other_cfg(CN.load_cfg(text))
         _apply_protocol(cfg)
+        _refuse_nulls(cfg)
     return cfg
 
 
@@ -72,6 +77,7 @@ def merge_overrides(
     """
     with _naming(place):
         cfg.merge_from_list(expand_protocols(overrides))
+        _refuse_nulls(cfg)
 
 
 def _apply_protocol(cfg: CN) -> None:
@@ -79,6 +85,16 @@ def _apply_protocol(cfg: CN) -> None:
     if cfg.TEST.PROTOCOL:
         cfg.merge_from_list(protocol_overrides(cfg.TEST.PROTOCOL))
         cfg.TEST.PROTOCOL = ""
+
+
+def _refuse_nulls(cfg: CN, above: str = "") -> None:
+    """Refuse keys without a value, which may be of any type for detectron2."""
+    for key, value in cfg.items():
+        name = f"{above}{key}"
+        if isinstance(value, CN):
+            _refuse_nulls(value, f"{name}.")
+        elif value is None and name not in _NULLABLE:
+            raise ValueError(f"{name} has no value: give it one, or leave the key out")
 
 
 def _default_config() -> CN:

@@ -7,6 +7,7 @@ import pytest
 from detectron2.config import CfgNode, get_cfg
 
 from df2s2_d2 import add_df2s2_config, load_config
+from df2s2_d2.config import parse_config
 
 PACKAGE = Path(__file__).resolve().parents[1] / "df2s2_d2"
 
@@ -67,6 +68,17 @@ def test_wrong_type_is_named_with_its_file_and_key(write_config):
     path = write_config("VERSION: 2\nMODEL: {SHOT: {LOSS: {FOCAL_ALPHA: much}}}\n")
     message = error_of(path)
     assert path in message and "MODEL.SHOT.LOSS.FOCAL_ALPHA" in message
+
+
+@pytest.mark.parametrize("text", ["SOLVER:\n  BASE_LR:\n", "SOLVER: {BASE_LR: null}"])
+def test_key_without_a_value_is_named(write_config, text):
+    wanted = "SOLVER.BASE_LR has no value: give it one, or leave the key out"
+    assert wanted in error_of(write_config(text))
+    assert wanted in error_of("", ("SOLVER.BASE_LR", "None"))
+    with pytest.raises(ValueError, match=f"^here: {wanted}"):
+        parse_config(text, "here")
+    # Detectron2's own default.
+    assert load_config("", ("SOLVER.WEIGHT_DECAY_BIAS", "None")).SOLVER.WEIGHT_DECAY_BIAS is None
 
 
 def test_value_in_place_of_a_section_is_named(write_config):

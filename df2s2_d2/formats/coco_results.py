@@ -85,6 +85,11 @@ def read_coco_results(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def _parse_result(place: str, result: Any) -> tuple[str, list[float]]:
     fields = result if isinstance(result, dict) else {}
+    if "faces" in fields:
+        raise ValueError(
+            f"{place}: it is what df2s2 detect --save json writes, which is for people's own "
+            "programs: evaluate what --save jsonl, wider or coco writes"
+        )
     image, box = as_id(fields.get("image_id")), fields.get("bbox")
     numbers = [*(box if isinstance(box, list) else ()), fields.get("score")]
     is_row = len(numbers) == 5 and all(is_number_below(one, _LARGEST) for one in numbers)

@@ -32,17 +32,18 @@ _PICKLES = (".pkl", ".pyth")
 _DOWNLOADED = ("http://", "https://", "ftp://", "detectron2://", "catalog://")
 
 
-def check_weights_file(key: str, path: str) -> None:
+def check_weights_file(key: str, path: str, is_model: bool = True) -> None:
     """Check that a file of weights, if one is named, is there and no pickle of unknown origin.
 
     Args:
         key: what names it, such as a key of the config.
         path: the file, or the name of a model; "" for none.
+        is_model: whether it is of a detector, and not of a bottom-up network alone.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong, and where.
     """
-    path = local_file(path)
+    path = local_file(path) if is_model else path
     name, query, _ = path.partition("?")
     if os.path.splitext(name)[1] in _PICKLES:
         raise ValueError(
@@ -54,10 +55,13 @@ def check_weights_file(key: str, path: str) -> None:
             f"{key} is {path!r}: nothing is downloaded unasked; fetch the file and give its path"
         )
     if path and "://" not in path and not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"{key} is {path!r}, but there is no such file: give the path of a trained model, or "
-            f"the name of one{suggestion(path)}"
+        remedy = (
+            f"give the path of a trained model, or the name of one{suggestion(path)}"
+            if is_model
+            else "save ImageNet weights there, as in docs/training.md under Starting, or set it to "
+            "'' to train from nothing"
         )
+        raise FileNotFoundError(f"{key} is {path!r}, but there is no such file: {remedy}")
     if query and not os.path.isfile(path):
         raise ValueError(f"{key} is {path!r}: give the address without what follows the '?'")
 

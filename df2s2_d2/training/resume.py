@@ -39,7 +39,7 @@ def check_start(cfg: CfgNode, model: nn.Module, resume: bool) -> None:
         check_optimizer(cfg, checkpoint["trainer"], cfg.SOLVER.OPTIMIZER)
         return
     check_weights_file("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
-    check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS)
+    check_weights_file("MODEL.BOTTOM_UP.WEIGHTS", cfg.MODEL.BOTTOM_UP.WEIGHTS, is_model=False)
     if cfg.MODEL.WEIGHTS:
         load_matching(model, cfg.MODEL.WEIGHTS)
 

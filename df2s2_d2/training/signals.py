@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -119,7 +120,9 @@ class StopOnSignal(HookBase):
             if comm.is_main_process():
                 # No logging: the signal may have come in the middle of it.
                 name = signal.Signals(signum).name
-                os.write(2, f"{name}: stopping after this step, with a checkpoint\n".encode())
+                # Who has read it may be gone, as tee is after Ctrl-C.
+                with contextlib.suppress(OSError):
+                    os.write(2, f"{name}: stopping after this step, with a checkpoint\n".encode())
         elif signum == signal.SIGINT and time.monotonic() - self._received_at > _SAME_KEY_PRESS:
             signal.signal(signum, signal.SIG_DFL)
             signal.raise_signal(signum)

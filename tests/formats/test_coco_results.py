@@ -51,6 +51,7 @@ def test_rows_that_are_none_are_named(tmp_path):
         ("[", "line 1, column 2: expected JSON"),
         ('{"images": []}', "a list of detections, found a dict"),
         ("[3]", r"\[0\]: expected"),
+        ('[{"file": "a.jpg", "faces": []}]', r"\[0\]: .*what --save jsonl, wider or coco writes"),
         ('[{"image_id": 1, "bbox": [1, 2, 3], "score": 1}]', r"\[0\]: expected"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, NaN], "score": 1}]', r"\[0\]: expected"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', r"\[0\]: expected"),

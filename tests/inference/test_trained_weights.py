@@ -109,6 +109,10 @@ def test_files_are_checked_before_they_are_read(tmp_path):
         check_weights_file("KEY", str(tmp_path / "absent.pth"))
     with pytest.raises(ValueError, match="KEY is 'a.pkl': pickles are not loaded"):
         check_weights_file("KEY", "a.pkl")
+    # The weights of a bottom-up network alone are no model with a name.
+    check_weights_file("KEY", "faces-small")
+    with pytest.raises(FileNotFoundError, match="KEY is 'faces-small', but .*ImageNet weights"):
+        check_weights_file("KEY", "faces-small", is_model=False)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "ftp", "detectron2", "catalog"])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import math
 import multiprocessing
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -158,6 +160,22 @@ def test_signals_count_once(trainer, monkeypatch):
     send_in_step(runner, 0, signal.SIGINT, signal.SIGINT, signal.SIGTERM)
     assert stopped(runner).code == 130
     assert runner.iter == 0
+
+
+def test_signal_stops_where_nobody_reads_what_is_said(trainer, tmp_path, monkeypatch):
+    """As ``| tee log`` does, which Ctrl-C ends first."""
+    write = os.write
+
+    def write_to_nobody(descriptor: int, data: bytes) -> int:
+        if descriptor == 2:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write_to_nobody)
+    runner = trainer()
+    send_in_step(runner, 1, signal.SIGINT)
+    assert stopped(runner).code == 130
+    assert iteration_of(tmp_path / "model_0000001.pth") == 1
 
 
 def test_run_that_is_complete_is_no_stopped_one(trainer, tmp_path):
