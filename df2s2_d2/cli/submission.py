@@ -13,7 +13,11 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("detections", type=Path)
+    parser.add_argument(
+        "detections",
+        type=Path,
+        help="folder or zip archive of <event>/<image>.txt, or a file .jsonl of df2s2 detect",
+    )
     parser.add_argument(
         "image_list", type=Path, help="text of the images' paths, or an annotation text"
     )

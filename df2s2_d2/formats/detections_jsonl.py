@@ -27,6 +27,8 @@ from df2s2_d2.formats.json_file import as_id, is_number_below, shorten
 
 _LARGEST = float(np.finfo(np.float64).max)
 _LAST_FRAME = 10**9
+# Finer than any box is known.
+_SIZE_DECIMALS = 6
 # Characters, as many as operating systems take.
 _LONGEST_PATH = 4096
 
@@ -169,5 +171,6 @@ def _rows(record: Any) -> np.ndarray | None:
         table.append(numbers)
     rows = np.array(table, np.float64).reshape(-1, 5)
     with np.errstate(over="ignore"):  # what is too large is told as such
-        rows[:, 2:4] -= rows[:, :2]
+        # Of decimal fractions, whose difference is one too; all formats give the same sizes.
+        rows[:, 2:4] = np.round(rows[:, 2:4] - rows[:, :2], _SIZE_DECIMALS)
     return rows

@@ -84,6 +84,13 @@ def test_boxes_that_are_none_are_told(tmp_path, box, expected):
         read_detections(path)
 
 
+def test_sizes_are_as_decimal_as_corners(tmp_path):
+    path = tmp_path / "found.jsonl"
+    path.write_text('{"file": "e/a.jpg", "faces": [{"box": [1.1, 0.1, 26.44, 0.3], "score": 1}]}')
+    ((rows,),) = [list(read_detections(path).values())]
+    assert rows.tolist() == [[1.1, 0.1, 25.34, 0.2, 1.0]]
+
+
 def test_lines_that_were_cut_short_and_doubles_are_told(tmp_path):
     path = tmp_path / "found.jsonl"
     line = format_line("a/a.jpg", (10, 20), FACES)
