@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=PATH",
-        help="legend entry and detections: a folder or zip archive of <event>/<image>.txt, or .jsonl",
+        help="legend entry, and a folder or zip archive of <event>/<image>.txt or a file .jsonl",
     )
     parser.add_argument(
         "--ground-truth",
