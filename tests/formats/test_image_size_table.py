@@ -19,6 +19,9 @@ def test_sizes_from_a_table(tmp_path):
         ("", "line 1: expected the columns image,width,height"),
         ("a/1,3,4\n", "line 1: expected the columns"),
         ("image,width,height\na,3,4\nb,0,4\n", "line 3: expected a width and a height.*'b'.*'0,4'"),
+        # Python 3.10 says so of a byte that later ones take for text.
+        ("\0", "line [01]: expected"),
+        ("image,width,height\na\0,3,\n", "line [12]: expected"),
         ("image,width,height\na,3\n", "line 2: expected a width and a height"),
         ("image,width,height\na,3.5,4\n", "line 2: expected a width and a height"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -26,7 +27,20 @@ def open_file(path: Path) -> InputContainer:
     Raises:
         av.error.FFmpegError: if it is in no format that FFmpeg knows.
     """
-    return av.open(f"{_FILE}{path}", options=_ONLY_THE_FILE)
+    return open_container(f"{_FILE}{path}", options=_ONLY_THE_FILE)
+
+
+def open_container(address: str, **options: Any) -> InputContainer:
+    """A container whose titles and notes may be in any encoding: nobody reads them here.
+
+    Args:
+        address: of the file or stream.
+        options: of ``av.open``.
+
+    Raises:
+        av.error.FFmpegError: if it cannot be read.
+    """
+    return av.open(address, metadata_errors="replace", **options)
 
 
 def beginning(container: InputContainer) -> Fraction:
@@ -39,7 +53,7 @@ def beginning(container: InputContainer) -> Fraction:
     if not container.name.startswith(_FILE):
         return Fraction(0)
     # Matroska does not say it, but stores what comes first first.
-    with av.open(container.name, options=_ONLY_THE_FILE) as again:
+    with open_container(container.name, options=_ONLY_THE_FILE) as again:
         first = next(again.demux(), None)
         told = None if first is None else first.pts
         return Fraction(0) if told is None else told * first.time_base

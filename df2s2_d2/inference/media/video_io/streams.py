@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 
 from df2s2_d2.inference.media.addresses import SCHEMES
-from df2s2_d2.inference.media.video_io.containers import reason
+from df2s2_d2.inference.media.video_io.containers import open_container, reason
 from df2s2_d2.inference.media.video_io.pyav_reader import PyAvReader
 from df2s2_d2.inference.media.video_io.reader import VideoReader
 from df2s2_d2.inference.media.video_io.stream_reader import StreamReader
@@ -60,7 +60,7 @@ def _connect(address: str, place: str) -> PyAvReader:
         OSError: says why there is no connection; not where, as the address may hold a password.
     """
     try:
-        container = av.open(address, options=_OPTIONS, timeout=(_SILENCE, _SILENCE))
+        container = open_container(address, options=_OPTIONS, timeout=(_SILENCE, _SILENCE))
     except av.error.FFmpegError as error:
         raise OSError(reason(error)) from None
     try:

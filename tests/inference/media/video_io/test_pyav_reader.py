@@ -28,6 +28,23 @@ def read(path: Path, content: bytes | None = None):
     return [frame.time for frame in frames], [frame.image for frame in frames], reports
 
 
+def test_titles_in_other_encodings_are_nobodys_business(tmp_path):
+    path = tmp_path / "title.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Titel: Muenchen"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["title"] = "Spur: Muenchen"
+        for image in moving_face(3):
+            small = np.ascontiguousarray(image[:48, :64])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
+        container.mux(stream.encode())
+    latin = path.read_bytes().replace(b"Muenchen", "M\xfcnchen!".encode("latin-1"))
+    assert latin.count(b"M\xfcnchen!") == 2
+    times, _, reports = read(tmp_path / "a.mkv", latin)
+    assert (len(times), reports) == (3, [])
+
+
 VARIABLE = [0, 0.04, 0.08, 0.5, 0.55, 2.0, 2.1, 75.0, 75.04]
 
 
