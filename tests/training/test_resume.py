@@ -15,6 +15,7 @@ from df2s2_d2.training import Trainer
 from df2s2_d2.training.model_checks import build_untrained
 from df2s2_d2.training.resume import (
     adapt_optimizer_state,
+    check_optimizer,
     check_start,
     name_parameters,
     steps_done,
@@ -204,3 +205,15 @@ def test_a_checkpoint_that_names_no_parameters_has_them_in_order():
     assert found["state"].keys() == {0, 1}
     for index, parameter in enumerate(model.parameters()):
         assert torch.equal(found["state"][index]["momentum_buffer"], parameter.grad)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "other"),
+    [(torch.optim.SGD, "SGD", "AdamW"), (torch.optim.AdamW, "AdamW", "SGD")],
+)
+def test_a_run_keeps_its_optimizer_however_few_groups_it_has(optimizer, name, other):
+    cfg = smallest_config()
+    state = {"_trainer": {"optimizer": optimizer(nn.Linear(2, 2).parameters(), 0.1).state_dict()}}
+    check_optimizer(cfg, state, name)
+    with pytest.raises(ValueError, match=f"was trained by {name}, but SOLVER.OPTIMIZER is {other}"):
+        check_optimizer(cfg, state, other)
