@@ -90,7 +90,7 @@ def test_categories_other_than_one_of_faces_are_warned_of(write, caplog, categor
 @pytest.mark.parametrize(
     ("content", "place"),
     [
-        ('{"images": [\n  {"id": 1,}\n]}', ", line 2, column 12: "),
+        ('{"images": [\n  {"id": 1 2}\n]}', ", line 2, column 12: "),
         ([], ": expected an object"),
         ({}, ', "images": expected a list, found nothing'),
         ({"images": []}, ', "images": expected images, found none'),

@@ -50,8 +50,8 @@ class PyAvReader(VideoReader):
         self.num_frames = stream.frames or None
         self.duration = _duration(container, stream)
         self.is_finite = container.duration is not None or (
-            # Of a list of files it is the size of the list.
-            container.size > 0 and container.format.name not in ("hls", "dash")
+            # Of a list of files it is the size of the list; of a stream, by PyAV, 0 or None.
+            (container.size or 0) > 0 and container.format.name not in ("hls", "dash")
         )
         self.frame_bytes = 3 * stream.codec_context.width * stream.codec_context.height
 
