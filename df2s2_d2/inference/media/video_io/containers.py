@@ -16,6 +16,8 @@ _LISTS = frozenset(
     {"avisynth", "concat", "dash", "hls", "image2", "imf", "lavfi", "mlv", "sdp", "vapoursynth"}
     | {"vobsub", "webm_dash_manifest"}
 )
+# From 19 on PyAV does so unasked, and cannot be asked.
+_ANY_ENCODING = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _ONLY_THE_FILE = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(sorted(av.formats_available - _LISTS)),
@@ -40,7 +42,7 @@ def open_container(address: str, **options: Any) -> InputContainer:
     Raises:
         av.error.FFmpegError: if it cannot be read.
     """
-    return av.open(address, metadata_errors="replace", **options)
+    return av.open(address, **_ANY_ENCODING, **options)
 
 
 def beginning(container: InputContainer) -> Fraction:
