@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from df2s2_d2.config_protocol import protocol_of
+    from df2s2_d2.evaluation.protocol import write_protocol
     from df2s2_d2.inference.media.face_search import (
         detector_config,
         lowest_score,
@@ -101,7 +102,14 @@ def run(args: argparse.Namespace) -> int:
             OutputFolder(cluster.output).write(PROTOCOL_FILE, protocol_content(protocol))
             return exit_code
         exit_code = search_faces(
-            cfg, protocol, detector, sources, results, pictures, tracking, long_run
+            cfg,
+            detector,
+            sources,
+            results,
+            pictures,
+            tracking,
+            long_run,
+            on_start=lambda: write_protocol(protocol, results.folder),
         )
     if args.weak_masks:
         from df2s2_d2.inference.trained_weights import build_trained

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
-from df2s2_d2.evaluation.protocol import Protocol, write_protocol
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import named_config
 from df2s2_d2.inference.detector_options import DetectorOptions
@@ -109,21 +108,21 @@ def build_predictor(cfg: CfgNode, options: DetectorOptions) -> Predictor:
 
 def search_faces(
     cfg: CfgNode,
-    protocol: Protocol,
     detector_options: DetectorOptions,
     source_options: SourceOptions,
     result_options: ResultOptions,
     picture_options: PictureOptions,
     tracking: TrackingOptions = TrackingOptions(),  # noqa: B008 (it cannot be changed)
     long_run: LongRunOptions = LongRunOptions(),  # noqa: B008 (it cannot be changed)
+    on_start: Callable[[], None] = lambda: None,
 ) -> int:
     """Look for faces in all sources, and print what came of it.
 
     Args:
         cfg: of :func:`detector_config`.
-        protocol: that is written beside the results.
         detector_options, source_options, result_options, picture_options, tracking, long_run:
             of the command.
+        on_start: called once the results of an earlier run are gone, before there are new ones.
 
     Returns:
         The exit code: 0, 1 after failures, or 130 if the run was interrupted.
@@ -180,7 +179,7 @@ def search_faces(
         with sigterm_interrupts(), results:
             if not long_run.resume:
                 record.remove()  # no sooner, as what it is about was there until now
-            write_protocol(protocol, output)
+            on_start()
             with record.saved(results.sync):
                 finding.run()
     except KeyboardInterrupt:
