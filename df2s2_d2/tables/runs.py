@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,7 @@ class Run:
         """
         for record in sorted(self.folder.parent.glob(f"{self.row.name}.seed-*/{_RECORD}")):
             other = _read_record(record)
-            weights = CfgNode.load_cfg(other["config"]).MODEL.BOTTOM_UP.WEIGHTS
+            weights = _bottom_up_weights(other["config"])
             for option, before, now in (
                 ("--data", other["data"], self._data),
                 ("MODEL.BOTTOM_UP.WEIGHTS", weights, self.config.MODEL.BOTTOM_UP.WEIGHTS),
@@ -249,6 +249,11 @@ def plan_runs(
         run.check_unchanged()
         run.check_comparable()
     return runs
+
+
+@cache  # every seed of a row asks for those of all others
+def _bottom_up_weights(config: str) -> str:
+    return CfgNode.load_cfg(config).MODEL.BOTTOM_UP.WEIGHTS
 
 
 def _read_record(path: Path) -> dict[str, str]:
