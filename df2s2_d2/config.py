@@ -197,6 +197,10 @@ def _add_pyramid_config(cfg: CN) -> None:
     cfg.MODEL.BOTTOM_UP = CN({"NAME": "build_resnet_backbone"})
     # ImageNet weights for it, a path, "" = none: torchvision's ResNets and VGG16, timm's networks.
     cfg.MODEL.BOTTOM_UP.WEIGHTS = ""
+    # Channels of a 1x1 convolution, norm ("" = none) and ReLU behind each of its maps; 0 = the maps
+    # as they are. For networks whose maps are not rectified, such as EfficientNets and MobileNets.
+    cfg.MODEL.BOTTOM_UP.LATERAL_CHANNELS = 0
+    cfg.MODEL.BOTTOM_UP.LATERAL_NORM = "GN"
     # Levels added above the last bottom-up map by max-pooling it again and again.
     cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS = 0
     # Levels added above it by convolutions: for each, channels of a 1x1 convolution and of the

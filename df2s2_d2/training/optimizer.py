@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from df2s2_d2.config_checks import check_names
 
-# What the names of its parameters begin with.
+# What the names of a bottom-up network's parameters begin with, and of the layers behind it, which
+# no weights of its own are for.
 _BOTTOM_UP = "backbone.bottom_up."
+_NEW_LAYERS = tuple(f"{_BOTTOM_UP}{part}." for part in ("laterals", "added_levels"))
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -91,7 +93,7 @@ def parameter_groups(
     Args:
         model: whose bottom-up network, if it has one, is ``backbone.bottom_up``.
         base_lr: learning rate before the factors.
-        bottom_up_lr_factor: on the rate of the bottom-up network.
+        bottom_up_lr_factor: on the rate of the bottom-up network, but not of layers added to it.
         bias_lr_factor: on the rate of biases, on top of that.
         options: of detectron2's ``get_default_optimizer_params``, such as ``weight_decay_norm``.
 
@@ -100,7 +102,8 @@ def parameter_groups(
     """
 
     def factor(name: str) -> float:
-        of_network = bottom_up_lr_factor if name.startswith(_BOTTOM_UP) else 1.0
+        is_loaded = name.startswith(_BOTTOM_UP) and not name.startswith(_NEW_LAYERS)
+        of_network = bottom_up_lr_factor if is_loaded else 1.0
         return of_network * (bias_lr_factor if name.endswith(".bias") else 1.0)
 
     # Its own factor for biases would replace that of their network.

@@ -91,14 +91,21 @@ def test_the_bottom_up_network_has_a_rate_of_its_own(build, bias_factor):
     cfg.SOLVER.BASE_LR, cfg.SOLVER.BOTTOM_UP_LR_FACTOR = 0.5, 0.25
     cfg.SOLVER.BIAS_LR_FACTOR, cfg.SOLVER.WEIGHT_DECAY_BIAS = bias_factor, 0.0
     model = torch.nn.ModuleDict({"backbone": torch.nn.ModuleDict(), "shot": torch.nn.Linear(2, 2)})
-    model["backbone"]["bottom_up"] = torch.nn.Linear(2, 2)
+    # Weights of its own are for the network, not for what is added behind it.
+    model["backbone"]["bottom_up"] = torch.nn.ModuleDict(
+        {part: torch.nn.Linear(2, 2) for part in ("network", "laterals", "added_levels")}
+    )
     model["backbone"]["neck"] = torch.nn.Linear(2, 2)
     optimizer = build(cfg, model)
     name_parameters(optimizer, model)
     groups = {name: group for group in optimizer.param_groups for name in group["param_names"]}
     assert {name: group["lr"] for name, group in groups.items()} == {
-        "backbone.bottom_up.weight": 0.125,
-        "backbone.bottom_up.bias": 0.125 * bias_factor,
+        "backbone.bottom_up.network.weight": 0.125,
+        "backbone.bottom_up.network.bias": 0.125 * bias_factor,
+        "backbone.bottom_up.laterals.weight": 0.5,
+        "backbone.bottom_up.laterals.bias": 0.5 * bias_factor,
+        "backbone.bottom_up.added_levels.weight": 0.5,
+        "backbone.bottom_up.added_levels.bias": 0.5 * bias_factor,
         "backbone.neck.weight": 0.5,
         "backbone.neck.bias": 0.5 * bias_factor,
         "shot.weight": 0.5,

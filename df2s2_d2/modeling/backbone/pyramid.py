@@ -38,6 +38,11 @@ class BottomUp(Backbone):
 
     Args:
         network: gives one map per stride.
+        lateral_channels: 0 takes its maps as they are; else a rectified 1x1 convolution behind each
+            gives all of them this width. The products of maps in FFP and FEM expect rectified maps
+            of about unit scale, as those of ResNets and VGG16 are; the last layers of mobile
+            networks' stages are linear.
+        lateral_norm: detectron2's name of a norm behind these convolutions, "" for none.
         num_pooled_levels: levels above its last map, max-pooled from it in succession.
         conv_levels: (1x1 channels, 3x3 channels) of each level above its last map.
         conv_levels_norm: see :class:`ConvLevel`.
@@ -46,11 +51,17 @@ class BottomUp(Backbone):
     def __init__(
         self,
         network: Backbone,
+        lateral_channels: int = 0,
+        lateral_norm: str = "",
         num_pooled_levels: int = 0,
         conv_levels: Sequence[tuple[int, int]] = (),
         conv_levels_norm: str = "",
     ):
         super().__init__()
+        if lateral_channels < 0:
+            raise ValueError(
+                f"MODEL.BOTTOM_UP.LATERAL_CHANNELS must be 0 or more, found {lateral_channels}"
+            )
         if num_pooled_levels and conv_levels:
             raise ValueError(
                 "MODEL.BOTTOM_UP.NUM_POOLED_LEVELS and CONV_LEVELS both add levels above the last "
@@ -60,6 +71,13 @@ class BottomUp(Backbone):
         shapes = network.output_shape()
         self.in_features = sorted(shapes, key=lambda name: shapes[name].stride)
         maps = [shapes[name] for name in self.in_features]
+        self.laterals = nn.ModuleList()
+        if lateral_channels:
+            self.laterals.extend(
+                rectified_conv(shape.channels, lateral_channels, 1, norm=lateral_norm)
+                for shape in maps
+            )
+            maps = [ShapeSpec(channels=lateral_channels, stride=shape.stride) for shape in maps]
         self.added_levels = nn.ModuleList()
 
         def add_level(level: nn.Module, channels: int) -> None:
@@ -86,6 +104,8 @@ class BottomUp(Backbone):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.network(images)
         maps = [features[name] for name in self.in_features]
+        if self.laterals:
+            maps = [lateral(x) for lateral, x in zip(self.laterals, maps, strict=True)]
         for level in self.added_levels:
             maps.append(level(maps[-1]))
         return dict(zip(self._output_shape, maps, strict=True))
@@ -147,6 +167,8 @@ def build_pyramid_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidBackb
     network = BACKBONE_REGISTRY.get(cfg.MODEL.BOTTOM_UP.NAME)(cfg, input_shape)
     bottom_up = BottomUp(
         network,
+        lateral_channels=cfg.MODEL.BOTTOM_UP.LATERAL_CHANNELS,
+        lateral_norm=cfg.MODEL.BOTTOM_UP.LATERAL_NORM,
         num_pooled_levels=cfg.MODEL.BOTTOM_UP.NUM_POOLED_LEVELS,
         conv_levels=cfg.MODEL.BOTTOM_UP.CONV_LEVELS,
         conv_levels_norm=cfg.MODEL.BOTTOM_UP.CONV_LEVELS_NORM,

@@ -73,3 +73,35 @@ def test_maps_are_those_of_the_network(tiny_config):
         outputs, expected = backbone(images), backbone.bottom_up.network(images)
     for level in range(2, 6):
         assert torch.equal(outputs[f"c{level}"], expected[f"res{level}"])
+
+
+def test_laterals_rectify_the_maps_in_one_width(tiny_config):
+    """Also those below added levels, and as large as a residual network's, whatever they were."""
+    cfg = tiny_config(
+        *("DSFD/DSFD_R50.yaml", "MODEL.BOTTOM_UP.LATERAL_CHANNELS", 64),
+        *("MODEL.BOTTOM_UP.CONV_LEVELS", [[16, 32], [16, 24]]),
+    )
+    bottom_up = build_backbone(cfg).bottom_up.eval()
+    images = torch.randn(2, 3, 128, 128)
+    with torch.no_grad():
+        small, large = bottom_up(images), bottom_up(100 * images)
+        maps = list(bottom_up.network(images).values())
+        conv = bottom_up.laterals[1]
+        mixed = torch.einsum("oi,nihw->nohw", conv.weight[:, :, 0, 0], maps[1])
+    expected = mixed.reshape(2, 32, -1)
+    deviation = expected.var(dim=2, correction=0, keepdim=True).add(conv.norm.eps).sqrt()
+    expected = (expected - expected.mean(dim=2, keepdim=True)) / deviation
+    torch.testing.assert_close(small["c3"], expected.reshape(mixed.shape).relu())
+    for level in range(2, 6):
+        shape = bottom_up.output_shape()[f"c{level}"]
+        assert (shape.channels, shape.stride) == (64, 2**level)
+        for outputs in (small, large):
+            assert outputs[f"c{level}"].shape[1] == 64 and outputs[f"c{level}"].min() == 0
+            # Half of a normal distribution, or about that.
+            assert 0.3 < outputs[f"c{level}"].square().mean() < 0.7
+    assert [small[f"c{level}"].shape[1] for level in (6, 7)] == [32, 24]
+
+
+def test_a_negative_width_of_laterals_is_refused(tiny_config):
+    with pytest.raises(ValueError, match="MODEL.BOTTOM_UP.LATERAL_CHANNELS must be 0 or more"):
+        build_backbone(tiny_config("DF2S2/DF2S2_R50.yaml", "MODEL.BOTTOM_UP.LATERAL_CHANNELS", -64))
