@@ -27,12 +27,15 @@ model = L(FaceDetector)(
         bottom_up=L(BottomUp)(
             network=L(TimmNetwork)(
                 name="efficientnet_lite0", strides=[8, 16, 32], in_channels=3, freeze_norm=True
-            )
+            ),
+            # Its maps are not rectified, nor of unit scale, as products of maps expect.
+            lateral_channels=64,
+            lateral_norm="GN",
         ),
         neck=L(FFP)(
-            input_shape=L(map_shapes)(c3=40, c4=112, c5=320),
+            input_shape=L(map_shapes)(c3=64, c4=64, c5=64),
             out_channels=32,
-            activation="sigmoid",
+            activation="",
             num_pooled_levels=1,
         ),
         neck_features=["c3", "c4", "c5"],
