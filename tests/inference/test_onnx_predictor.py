@@ -94,7 +94,7 @@ def test_the_shipped_model_finds_the_face_of_a_photograph_either_way():
     ]
     (box, score), (other_box, other_score) = (next(iter(faces)) for faces in found)
     # The files hold their weights in half precision, that of ONNX with its norms folded in.
-    assert score > 0.9 and score == pytest.approx(other_score, abs=0.01)
+    assert score > 0.8 and score == pytest.approx(other_score, abs=0.01)
     np.testing.assert_allclose(box, other_box, atol=1)
     assert all((faces.scores > 0.5).sum() == 1 for faces in found)
 
