@@ -1,11 +1,10 @@
-"""Runs that were ended at any moment go on, and shards are joined: nothing is twice or lost."""
+"""Runs that were ended at any moment go on: nothing is twice or lost."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -16,66 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from df2s2_d2.formats.whole_outputs import PARTIAL
 from df2s2_d2.inference.media import run_record
-from df2s2_d2.inference.media.face_finding import FaceFinding
 from df2s2_d2.inference.media.pictures import Pictures
 from df2s2_d2.inference.media.result_files import ResultFiles
 from df2s2_d2.inference.media.result_formats import RESULT_FORMATS
 from df2s2_d2.inference.media.run_record import RunRecord
-from df2s2_d2.inference.media.shard_joining import join_shards
-from df2s2_d2.inference.media.shards import Shard
-from df2s2_d2.inference.media.sources import find_sources
-from tests.inference.media.runs import consume
+from tests.inference.media.resumable_runs import SETTINGS, content, run
 from tests.inference.media.scenes import find_white, moving_face, write_video
 
 ROOT = Path(__file__).resolve().parents[3]
-SETTINGS = {"--save": list(RESULT_FORMATS), "weights": "sha256:1"}
-
-
-def run(
-    inputs: Path | list[Path],
-    output: Path,
-    *,
-    resume: bool = False,
-    shard: Shard = Shard(),  # noqa: B008
-    predict=find_white,
-    settings=SETTINGS,
-    has_tracks: bool = False,
-    hide: str | None = None,
-) -> FaceFinding:
-    """A run as the command makes it, in all formats."""
-    inputs = inputs if isinstance(inputs, list) else [inputs]
-    sources = find_sources(map(str, inputs))
-    record = RunRecord(shard.of(sources), output / f"run{shard.suffix}.json", settings)
-    if resume:
-        record.load()
-    else:
-        record.remove()
-    state = record.checkpoint and record.checkpoint["results"]
-    results = ResultFiles(
-        output,
-        settings["--save"],
-        0.01,
-        sources=sources,
-        shard=shard,
-        state=state,
-        has_tracks=has_tracks,
-    )
-    pictures = Pictures(output, hide=hide)
-    finding = FaceFinding(predict, results, pictures, record=record, follow=consume, batch_size=1)
-    with results, record.saved(results.sync):
-        finding.run()
-    return finding
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """All that a run wrote but its record, and the hidden rest of a file that a kill leaves."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith("run.") and path.suffix != PARTIAL
-    }
 
 
 @pytest.fixture
@@ -255,15 +203,6 @@ def test_damaged_records_are_told(photos, tmp_path, text):
         run(photos, tmp_path, resume=True)
 
 
-def test_shards_that_do_not_say_what_they_wrote_are_told(tmp_path):
-    for number in (1, 2):
-        record = RunRecord([], tmp_path / f"run.{number}-of-2.json")
-        record.is_complete = True
-        record.save(lambda: None)
-    with pytest.raises(ValueError, match="do not say which files they wrote, by --save"):
-        join_shards(tmp_path)
-
-
 def test_results_are_on_the_disk_before_they_count_as_done(photos, tmp_path, monkeypatch):
     calls = []
     for owner, name in ((ResultFiles, "sync"), (run_record, "write_whole")):
@@ -281,95 +220,6 @@ def test_results_are_on_the_disk_before_they_count_as_done(photos, tmp_path, mon
 # Shards
 
 
-def test_joined_shards_are_the_results_of_one_run(photos, clip, tmp_path):
-    (photos / "a/x").mkdir()
-    shutil.copytree(photos / "a", photos / "c/a")  # names for which one run has numbers
-    run([photos, clip], tmp_path / "one")
-    shards = [Shard(number, 3) for number in (2, 3, 1)]
-    for shard in shards:
-        run([photos, clip], tmp_path / "all", shard=shard)
-    joined = join_shards(tmp_path / "all")
-    assert (joined.num_shards, joined.num_inputs, joined.failures) == (3, 11, [])
-    assert len(joined.files) == 5
-    one, found = content(tmp_path / "one"), content(tmp_path / "all")
-    assert found.keys() - one.keys() == {
-        f"{path.stem}{shard.suffix}{path.suffix}" for path in joined.files for shard in shards
-    }
-    listed = {path.name for path in joined.files}
-    assert {name for name in one if found[name] != one[name]} <= listed
-    for name in ("detections.jsonl", "detections.csv"):
-        assert sorted(found[name].splitlines()) == sorted(one[name].splitlines())
-        assert found[name].splitlines()[0] == one[name].splitlines()[0]
-
-    def read(folder: str, name: str):
-        return json.loads((tmp_path / folder / name).read_text())
-
-    records = read("all", "detections.json")
-    assert sorted(map(str, records)) == sorted(map(str, read("one", "detections.json")))
-    faces = []
-    for folder in ("one", "all"):
-        images = {
-            image["id"]: (image["file_name"], image.get("frame"))
-            for image in read(folder, "coco_images.json")["images"]
-        }
-        assert len(images) == 10 + 11
-        faces.append(
-            sorted(
-                (images[face["image_id"]][0], images[face["image_id"]][1] or 0, face["bbox"])
-                for face in read(folder, "coco.json")
-            )
-        )
-    assert faces[0] == faces[1] and len(faces[0]) == 2 * (9 + 11)
-
-
-@pytest.mark.parametrize(
-    ("file", "kept"),
-    [
-        ("detections.1-of-2.json", 0),
-        ("detections.2-of-2.json", -3),
-        ("coco_images.2-of-2.json", -1),
-        ("detections.2-of-2.csv", 0),
-    ],
-)
-def test_results_of_a_shard_that_are_cut_short_are_not_joined(photos, tmp_path, file, kept):
-    for shard in (Shard(1, 2), Shard(2, 2)):
-        run(photos, tmp_path, shard=shard)
-    path = tmp_path / file
-    path.write_bytes(path.read_bytes()[:kept].rstrip(b"]}\n"))
-    with pytest.raises(ValueError, match=f"{file} is not what a shard wrote to its end"):
-        join_shards(tmp_path)
-    assert not (tmp_path / re.sub(r"\..-of-2", "", file)).exists()
-
-
-def test_a_record_of_a_shard_that_cannot_be_is_passed_over(photos, tmp_path):
-    for shard in (Shard(1, 2), Shard(2, 2)):
-        run(photos, tmp_path, shard=shard)
-    shutil.copy(tmp_path / "run.1-of-2.json", tmp_path / "run.9-of-2.json")
-    assert join_shards(tmp_path).num_shards == 2
-
-
-def test_shards_that_do_not_belong_together_are_told(photos, tmp_path):
-    def check(message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            join_shards(tmp_path)
-
-    check("holds no runs of shards")
-    run(photos, tmp_path, shard=Shard(1, 3))
-    check("Of the 3 shards .* 2 have not begun: run --shard 2/3, 3/3 with --resume")
-    run(photos, tmp_path, shard=Shard(2, 3))
-
-    def interrupt(images):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path, shard=Shard(3, 3), predict=interrupt)
-    check("1 did not come to their end: run --shard 3/3 with --resume")
-    run(photos, tmp_path, shard=Shard(3, 3), settings={**SETTINGS, "--blur": "fill"})
-    check(r"shards 1/3 and 3/3 .* are not of one run \(--blur was None, is fill\)")
-    run(photos, tmp_path, shard=Shard(1, 2))
-    check("holds shards of 2 and of 3 parts")
-
-
 # A process that is killed
 
 PROGRAM = """
@@ -377,7 +227,7 @@ import sys, time
 from pathlib import Path
 from df2s2_d2.inference.media import run_record
 from tests.inference.media.scenes import find_white
-from tests.inference.media.test_resuming import run
+from tests.inference.media.resumable_runs import run
 
 run_record.SAVING_INTERVAL = 0.02
 
