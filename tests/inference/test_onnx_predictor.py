@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.ops import box_iou
 
 from benchmarks.models import random_images
@@ -86,7 +86,9 @@ def test_both_find_the_same_faces_in_folders(folder, predictors):
 
 def test_the_shipped_model_finds_the_face_of_a_photograph_either_way():
     pytest.importorskip("timm")
-    photograph = ROOT / "docs/photographs/astronaut.jpg"
+    # With a border, since in the one size of the file large faces get lower scores.
+    bordered = ImageOps.expand(Image.open(ROOT / "docs/photographs/astronaut.jpg"), 128)
+    photograph = np.asarray(bordered)[:, :, ::-1]
     overrides = ["TEST.AUG.ENABLED", False]
     found = [
         Predictor("faces-small", overrides=overrides, runtime="torch").find(photograph),
@@ -94,7 +96,7 @@ def test_the_shipped_model_finds_the_face_of_a_photograph_either_way():
     ]
     (box, score), (other_box, other_score) = (next(iter(faces)) for faces in found)
     # The files hold their weights in half precision, that of ONNX with its norms folded in.
-    assert score > 0.8 and score == pytest.approx(other_score, abs=0.01)
+    assert score > 0.9 and score == pytest.approx(other_score, abs=0.01)
     np.testing.assert_allclose(box, other_box, atol=1)
     assert all((faces.scores > 0.5).sum() == 1 for faces in found)
 

@@ -182,11 +182,12 @@ def test_the_shipped_model_finds_the_same_faces_by_all_of_them():
         runtime: Predictor("faces-small", overrides=overrides, runtime=runtime).find(photograph)
         for runtime in ("auto", "torch", "openvino")
     }
-    (face,) = found["torch"][found["torch"].scores > 0.5]
+    expected = found["torch"][found["torch"].scores > 0.3]
+    assert (expected.scores > 0.5).sum() == 1
     for faces in found.values():
-        (other,) = faces[faces.scores > 0.5]
-        assert other.score == pytest.approx(face.score, abs=0.005)
-        np.testing.assert_allclose(other.xyxy, face.xyxy, atol=0.5)
+        faces = faces[faces.scores > 0.3]
+        np.testing.assert_allclose(faces.scores, expected.scores, atol=0.005)
+        np.testing.assert_allclose(faces.xyxy, expected.xyxy, atol=0.5)
 
 
 def test_images_too_small_for_openvino_are_refused(folder):
