@@ -126,8 +126,10 @@ def check_inputs(lazy: DictConfig, for_training: bool = True, resume: bool = Fal
     if for_training:
         with _naming("dataloader.train.mosaic"):
             instantiate(lazy.dataloader.train.get("mosaic"))
-    if cfg.DATASETS.TRAIN or cfg.DATASETS.TEST:
-        on_main_process(partial(check_data_sets, cfg, for_training))
+    # What is given by other than names is known to its loader alone.
+    trains_by_name = for_training and bool(cfg.DATASETS.TRAIN)
+    if trains_by_name or cfg.DATASETS.TEST:
+        on_main_process(partial(check_data_sets, cfg, trains_by_name))
 
 
 def _build_untrained(parts: LazyParts) -> nn.Module:

@@ -33,9 +33,13 @@ class LazyTrainer(Trainer):
         self.parts = LazyParts(lazy)
         self.write_period = lazy.train.get("log_period", self.write_period)
         cfg = run_settings(lazy)
-        if not self.parts.has_test:
+        if not self.has_test:
             cfg.TEST.EVAL_PERIOD = 0
         super().__init__(cfg)
+
+    @property
+    def has_test(self) -> bool:
+        return self.parts.has_test
 
     def carried_by_checkpoints(self, cfg: CfgNode) -> dict[str, Any]:
         return {}
@@ -62,7 +66,7 @@ class LazyTrainer(Trainer):
         self, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None
     ) -> dict:
         """As the sections ``dataloader`` and ``test_detector`` say."""
-        if not self.parts.has_test:
+        if not self.has_test:
             return {}
         inner = model.module if isinstance(model, DistributedDataParallel) else model
         return self.parts.test(inner, cfg.MODEL.WEIGHTS)

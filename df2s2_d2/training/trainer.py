@@ -95,6 +95,11 @@ class Trainer(DefaultTrainer):
         self.register_hooks(self.build_hooks())
 
     @property
+    def has_test(self) -> bool:
+        """Whether there is something to test on."""
+        return bool(self.cfg.DATASETS.TEST)
+
+    @property
     def finite_check(self) -> FiniteCheck:
         """What ends the run if a loss or its gradients are not finite."""
         return self._trainer.finite_check
@@ -136,11 +141,20 @@ class Trainer(DefaultTrainer):
         path = self.checkpointer.get_checkpoint_file() if resume and comm.is_main_process() else ""
         path = comm.all_gather(path)[0]
         if path:
-            self.checkpointer.load(path)
-            self.start_iter = self.iter + 1
-            done = "all of them" if self.start_iter == self.max_iter else self.start_iter
-            logger.info(f"Going on from {path}: {done} of {self.max_iter} iterations are done")
-            return
+            self._go_on_from(path)
+        else:
+            self._start_anew()
+        if self.average is not None:
+            # The run before may have kept no average, and this one may test before its first step.
+            self.average.restart()
+
+    def _go_on_from(self, path: str) -> None:
+        self.checkpointer.load(path)
+        self.start_iter = self.iter + 1
+        done = "all of them" if self.start_iter == self.max_iter else self.start_iter
+        logger.info(f"Going on from {path}: {done} of {self.max_iter} iterations are done")
+
+    def _start_anew(self) -> None:
         if self.checkpointer.has_last_checkpoint():
             logger.warning(
                 f"{self.cfg.OUTPUT_DIR} has checkpoints of another run: until this one saves its "
@@ -233,7 +247,7 @@ class Trainer(DefaultTrainer):
         built = [hook for hook in built if not isinstance(hook, replaced)]
         at = next(i for i, hook in enumerate(built) if isinstance(hook, hooks.EvalHook))
         before, behind = built[:at], built[at + 1 :]
-        period = test.EVAL_PERIOD if self.cfg.DATASETS.TEST else 0
+        period = test.EVAL_PERIOD if self.has_test else 0
         latest, best, writers = [], [], []
         if comm.is_main_process():
             latest = [PeriodicCheckpointer(solver.CHECKPOINT_PERIOD, solver.CHECKPOINT_KEEP)]

@@ -37,6 +37,14 @@ class WeightAverage:
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
+    def restart(self) -> None:
+        """Begin with the weights that the model has by now, if no step was taken in so far."""
+        if self.num_updates:
+            return
+        for own, original in self._averaged + self._copied:
+            own.copy_(original)
+
+    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights of the model behind a step; the first are taken as they are."""
         count = self.num_updates

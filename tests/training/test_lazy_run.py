@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.config import instantiate
+from detectron2.config import LazyCall, instantiate
+from detectron2.data import DatasetCatalog
 from detectron2.engine import SimpleTrainer, create_ddp_model, hooks
 from detectron2.utils.env import seed_all_rng
 
@@ -17,12 +18,15 @@ from df2s2_d2.cli import train_lazy
 from df2s2_d2.cli.program import build_parser
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.training import evaluate, lazy_run
+from df2s2_d2.training.best_checkpoint import BestCheckpointer
+from df2s2_d2.training.lazy_trainer import LazyTrainer
 from tests.training.lazy_runs import LAZY_STEPS, SMALL, YAML_STEPS, small_lazy_config
 from tests.training.short_runs import load, reports, run, same_weights
 
 pytest.importorskip("timm")
 
 YAML = "DF2S2/small/faces_small.yaml"
+DRAWN = {"train": "drawn_train", "test": "drawn_val"}
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +168,25 @@ def test_what_cannot_run_is_one_sentence(drawn_data, tmp_path, arguments, words)
     )
     assert words in message
     assert not folder.exists()
+
+
+def own_records(name: str) -> list[dict]:
+    """Stands for a function of a user's that makes dataset dicts."""
+    return DatasetCatalog.get(name)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_data_sets_may_be_given_by_other_than_names(drawn_data, tmp_path, split):
+    lazy = small_lazy_config(tmp_path, "train.eval_period=2")
+    # Which would take both from the name that the test's loader has.
+    lazy.dataloader.evaluator.update(dataset_name="drawn_val", output_dir=str(tmp_path))
+    lazy.dataloader[split].dataset = LazyCall(own_records)(name=DRAWN[split])
+    lazy_run.check_inputs(lazy)
+    built = [type(hook) for hook in LazyTrainer(lazy)._hooks]
+    assert BestCheckpointer in built
+
+
+def test_a_detector_is_scored_on_records_without_a_name(yaml_run, tmp_path):
+    lazy = small_lazy_config(tmp_path, f"train.init_checkpoint={yaml_run / 'model_final.pth'}")
+    lazy.dataloader.test.dataset = LazyCall(own_records)(name="drawn_val")
+    lazy_run.check_inputs(lazy, for_training=False)

@@ -51,6 +51,19 @@ def test_a_step_brings_the_average_up_to_date():
     assert not torch.equal(average.model.state_dict()[name], model.state_dict()[name])
 
 
+def test_an_average_that_has_begun_stays_when_it_is_told_to_begin():
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(model, decay=0.5)
+    for value, expected in ((2.0, 2.0), (3.0, 3.0)):
+        torch.nn.init.constant_(model.weight, value)
+        average.restart()
+        assert average.model.weight.item() == expected
+    average.update()
+    torch.nn.init.constant_(model.weight, 9.0)
+    average.restart()
+    assert average.model.weight.item() == 3.0
+
+
 class WatchedTrainer(ScriptedTrainer):
     """Notes the weights that are tested."""
 
@@ -91,3 +104,16 @@ def test_the_average_is_tested_saved_detected_with_and_resumed(config, tmp_path)
     saved = load(tmp_path / "model_0000001.pth")
     assert resumed.average.num_updates == 2
     assert same_weights(resumed.average.state_dict(), saved["ema"])
+
+
+def test_a_run_that_goes_on_with_an_average_tests_what_was_trained(config, tmp_path):
+    """Its first test comes before its first step: the run before was stopped in it."""
+    overrides = {"SOLVER__CHECKPOINT_PERIOD": 1, "TEST__EVAL_PERIOD": 2}
+    with pytest.raises(ZeroDivisionError):
+        run(config(**overrides), ScriptedTrainer, script=[ZeroDivisionError()])
+    trained = load(tmp_path / "model_0000001.pth")
+    WatchedTrainer.tested = []
+    cfg = config(**overrides, SOLVER__EMA__ENABLED=True)
+    run(cfg, WatchedTrainer, script=[0.6, 0.5], resume=True)
+    assert same_weights({"model": WatchedTrainer.tested[0]}, trained)
+    assert same_weights(load(tmp_path / "model_best.pth")["ema"], trained)
