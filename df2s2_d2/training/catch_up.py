@@ -37,7 +37,7 @@ class CatchUp(HookBase):
         # Behind the last step there will be a test in any case.
         if not start or start == self.trainer.max_iter or not self._period or start % self._period:
             return
-        if not comm.all_gather(has_figure(path, self._figure, start - 1))[0]:
+        if not comm.all_gather(has_figure(path, self._figure, start))[0]:
             logger.info("The run was stopped in its last test, or soon after: testing again")
             self._repeat_test()
 

@@ -58,20 +58,26 @@ def cut_off(path: str, iteration: int | None) -> None:
         write_durably(path, "".join(kept).encode())
 
 
-def has_figure(path: str, name: str, iteration: int) -> bool:
-    """Whether a metrics.json holds a figure of an iteration."""
+def has_figure(path: str, name: str, steps: int) -> bool:
+    """Whether a metrics.json holds a figure of the test behind so many steps."""
     if not os.path.isfile(path):
         return False
     with open(path, encoding="utf-8", errors="replace") as file:
-        return any(row.get("iteration") == iteration and name in row for row in map(_parsed, file))
+        rows = [row for row in map(_parsed, file) if name in row]
+    return any(row.get("iteration") == steps - 1 or _is_last_test(row, steps) for row in rows)
+
+
+def _is_last_test(row: dict, steps: int) -> bool:
+    """Whether a row is of a test behind the last of so many steps.
+
+    It has the number of the step that would follow, but no rate.
+    """
+    return row.get("iteration") == steps and "lr" not in row
 
 
 def _is_before(line: str, iteration: float) -> bool:
     row = _parsed(line)
-    if "iteration" not in row:
-        return False
-    # The test behind the last step has the number of the step that would follow, but no rate.
-    return row["iteration"] < iteration or (row["iteration"] == iteration and "lr" not in row)
+    return "iteration" in row and (row["iteration"] < iteration or _is_last_test(row, iteration))
 
 
 def _parsed(line: str) -> dict:

@@ -36,6 +36,17 @@ def test_a_test_that_was_cut_off_is_repeated_before_the_next_step(tmp_path):
     assert again == steps
 
 
+def test_a_finished_run_that_is_made_longer_does_not_repeat_its_last_test(tmp_path):
+    cfg = watched_config(tmp_path, DATASETS__TEST=("drawn_val",), TEST__EVAL_PERIOD=2)
+    steps = cfg.SOLVER.MAX_ITER
+    watched_run(cfg, figures=[0.4, 0.3])
+    cfg.SOLVER.MAX_ITER = steps + 1
+    trainer, done = watched_run(cfg, figures=[0.2])
+    assert done.keys() == {steps} and trainer.script == []
+    tests = [r["iteration"] for r in reports(tmp_path) if "wider_face/AP_hard" in r]
+    assert tests == sorted(tests) and tests[-1] == steps + 1
+
+
 def test_a_best_model_that_was_lost_is_replaced(tmp_path, caplog):
     cfg = watched_config(tmp_path, DATASETS__TEST=("drawn_val",), TEST__EVAL_PERIOD=2)
     watched_run(cfg, stop_at=2, figures=[0.9])

@@ -40,12 +40,16 @@ def test_the_last_test_of_a_run_stays_when_it_is_extended(tmp_path):
     assert [json.loads(line) for line in open(path)] == rows
 
 
-def test_a_figure_is_found_by_its_iteration(tmp_path):
+def test_a_figure_is_found_by_the_steps_before_it(tmp_path):
     path = str(tmp_path / "metrics.json")
-    assert not has_figure(path, "AP", 3)
-    write_lines(tmp_path / "metrics.json", [{"iteration": 3, "AP": 0.1}], torn='{"iteration": 4')
-    assert has_figure(path, "AP", 3)
-    assert not has_figure(path, "AP", 4) and not has_figure(path, "AP_hard", 3)
+    assert not has_figure(path, "AP", 4)
+    rows = [{"iteration": 3, "lr": 1, "AP": 0.1}]
+    write_lines(tmp_path / "metrics.json", rows, torn='{"iteration": 4')
+    assert has_figure(path, "AP", 4)
+    assert not has_figure(path, "AP", 3) and not has_figure(path, "AP_hard", 4)
+    # Behind the last step of a run the iteration is one higher, and there is no rate.
+    write_lines(tmp_path / "metrics.json", [{"iteration": 8, "AP": 0.2}])
+    assert has_figure(path, "AP", 8)
 
 
 def test_lines_are_added_as_by_detectron2(tmp_path):
