@@ -45,3 +45,29 @@ def distribute(model: nn.Module, cfg: CfgNode) -> nn.Module:
         # Every process has statistics of its own batches, as detectron2 leaves them too.
         **{_SYNC_BUFFERS: False},
     )
+
+
+def check_all_used(model: nn.Module) -> None:
+    """Check, behind the first gradients, that all parameters have got some.
+
+    Processes that average gradients wait for all of them; torch's own message, which comes with the
+    next step, tells neither the parameters nor a remedy.
+
+    Args:
+        model: of :func:`distribute`.
+
+    Raises:
+        ValueError: if several processes train a model of which a part is idle.
+    """
+    if not isinstance(model, DistributedDataParallel) or model.static_graph:
+        return
+    parameters = [(name, p) for name, p in model.module.named_parameters() if p.requires_grad]
+    idle = [name for name, parameter in parameters if parameter.grad is None]
+    if idle:
+        raise ValueError(
+            f"{len(idle)} parameters of the model, the first {idle[0]!r}, have no part in its "
+            "losses, which several processes cannot train: let the network and the neck make no "
+            "maps that nothing reads (MODEL.RESNETS.OUT_FEATURES, MODEL.TIMM.STRIDES, "
+            "MODEL.BOTTOM_UP.CONV_LEVELS, MODEL.NECK.IN_FEATURES), or set SOLVER.DDP_STATIC_GRAPH "
+            "True"
+        )

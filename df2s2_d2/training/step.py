@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 
 from df2s2_d2.data.broken_images import BrokenImageCount
+from df2s2_d2.training.distribution import check_all_used
 from df2s2_d2.training.finite_check import FiniteCheck
 from df2s2_d2.training.optimizer import step_unless
 from df2s2_d2.training.precision import mixed_precision
@@ -70,6 +71,7 @@ class TrainingStep(SimpleTrainer):
         self.average = average
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self._broken_images, self.num_broken_images = BrokenImageCount(), 0
+        self._is_first = True
         self._one = torch.ones((), device=device)
 
     def run_step(self) -> None:
@@ -80,6 +82,9 @@ class TrainingStep(SimpleTrainer):
 
         self.optimizer.zero_grad()
         losses = self._compute_gradients(batch)
+        if self._is_first:
+            check_all_used(self.model)
+            self._is_first = False
         self.after_backward()
         self._update_weights(batch, losses)
         if self.average is not None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 from torch import nn
 
@@ -83,6 +84,26 @@ def fault(folder: str, rank: int) -> str:
     return message_of(FloatingPointError, step.run_step)
 
 
+def idle_layer(folder: str, rank: int, **solver) -> str:
+    """A layer behind c2, which neither the neck nor the head reads."""
+    cfg = config("plain", folder)
+    cfg.MODEL.BOTTOM_UP.LATERAL_CHANNELS = 32
+    cfg.MODEL.NECK.IN_FEATURES = ["c3", "c4", "c5"]
+    cfg.MODEL.SHOT.IN_FEATURES = ["p3", "p4", "p5", "p6", "p7"]
+    cfg.SOLVER.update(solver)
+    model = build_model(cfg).train()
+    own = [batch[rank::2] for batch in batches()]
+    step = build_step(cfg, distribute(model, cfg), own, build_sgd(cfg, model), None)
+    with EventStorage():
+        for iteration in (0, 1):
+            step.iter = iteration
+            try:
+                step.run_step()
+            except ValueError as error:
+                return f"step {iteration}: {error}"
+    return ""
+
+
 def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
@@ -93,6 +114,8 @@ def work(rank: int, folder: str) -> None:
     both.SOLVER.DDP_STATIC_GRAPH = True
     results["refused graph"] = message_of(ValueError, build_step, both, norm, [], None, None)
     results["fault"] = fault(folder, rank)
+    results["idle, static graph"] = idle_layer(folder, rank, DDP_STATIC_GRAPH=True)
+    results["idle"] = idle_layer(folder, rank)
     torch.save(results, Path(folder, f"worker{rank}.pth"))
     dist.destroy_process_group()
 
@@ -133,6 +156,14 @@ def test_what_does_not_work_on_several_processes_is_refused(workers):
             in (worker["refused norm"])
         )
         assert "exclude each other" in worker["refused graph"]
+
+
+def test_a_layer_that_nothing_reads_is_told_in_the_first_step(workers):
+    for worker in workers:
+        assert worker["idle"].startswith("step 0: 3 parameters of the model, the first ")
+        assert "'backbone.bottom_up.laterals.0.weight', have no part" in worker["idle"]
+        assert "MODEL.RESNETS.OUT_FEATURES" in worker["idle"]
+        assert worker["idle, static graph"] == ""
 
 
 def test_all_processes_name_the_images_of_the_one_at_fault(workers, folder):
