@@ -182,8 +182,10 @@ def build_train_loader(
 
 def _orientations(images: Sequence[dict[str, Any]]) -> list[bool] | None:
     """Whether each image is wide, so that tall and wide ones come in batches of their own."""
-    with contextlib.suppress(KeyError):
-        return [image["width"] > image["height"] for image in images]
+    # By get, which opens no image: for records that would, sizes are not worth it.
+    sizes = [(image.get("width"), image.get("height")) for image in images]
+    if all(width and height for width, height in sizes):
+        return [width > height for width, height in sizes]
     logger.info(
         "DATALOADER.ASPECT_RATIO_GROUPING is passed over: the annotations do not tell the sizes of "
         "the images"
