@@ -73,11 +73,13 @@ def summarize_training(metrics_file: Path) -> dict[str, Any]:
         OSError, ValueError: if there is nothing in it.
     """
     lines = metrics_file.read_text(encoding="utf-8").splitlines()
-    records = [record for record in map(json.loads, lines) if "total_loss" in record]
+    rows = list(map(json.loads, lines))
+    records = [row for row in rows if "total_loss" in row]
     if not records:
         raise ValueError(f"{metrics_file} has no training steps")
     last = records[-1]
-    steps = int(last["iteration"]) + 1
+    # On a GPU the losses of most steps are not read, not even of the last one.
+    steps = max(int(row["iteration"]) for row in rows if "lr" in row or "total_loss" in row) + 1
     steady = [r for r in records if r["iteration"] >= steps * _WARMUP_SHARE and "time" in r]
     seconds = statistics.median(r["time"] for r in steady) if steady else None
     waited = statistics.median(r["data_time"] for r in steady) if steady else None
