@@ -105,6 +105,9 @@ class GridAnchorGenerator(DefaultAnchorGenerator):
         octaves: factors on the base size; together with the ratios they make the A anchors.
         aspect_ratios: height / width.
         offset: place of an anchor's centre in its cell, in cells.
+
+    Raises:
+        ValueError: if an anchor would have no area, or there would be none.
     """
 
     def __init__(
@@ -116,6 +119,13 @@ class GridAnchorGenerator(DefaultAnchorGenerator):
         aspect_ratios: list[float],
         offset: float,
     ):
+        factors = {"SCALE": [scale], "OCTAVES": octaves, "ASPECT_RATIOS": aspect_ratios}
+        for key, values in factors.items():
+            if not values or not all(value > 0 for value in values):
+                raise ValueError(
+                    f"ANCHORS.{key} of MODEL.SHOT or MODEL.FIRST_SHOT must be above 0, "
+                    f"found {list(values)}"
+                )
         self.sizes = [[scale * stride * octave for octave in octaves] for stride in strides]
         super().__init__(
             sizes=self.sizes, aspect_ratios=[aspect_ratios], strides=strides, offset=offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
+from torch import nn
 
 
 def xavier_conv(
@@ -47,13 +48,35 @@ def rectified_conv(
     stride: int = 1,
     dilation: int = 1,
 ) -> Conv2d:
-    """:func:`xavier_conv` with a norm (detectron2's name of it, "" for none) and ReLU behind it."""
+    """:func:`xavier_conv` with a norm, see :func:`build_norm`, and ReLU behind it."""
     return xavier_conv(
         in_channels,
         out_channels,
         kernel_size,
         stride=stride,
         dilation=dilation,
-        norm=get_norm(norm, out_channels),
+        norm=build_norm(norm, out_channels),
         activation=F.relu,
     )
+
+
+def build_norm(name: str, channels: int) -> nn.Module | None:
+    """A norm for maps of so many channels.
+
+    Args:
+        name: detectron2's name of it; "" gives None.
+
+    Raises:
+        ValueError: if there is no such norm, or none for so many channels.
+    """
+    try:
+        return get_norm(name, channels)
+    except KeyError as error:
+        raise ValueError(
+            f"a norm is {name!r}: it must be one of BN, FrozenBN, GN, LN, SyncBN, naiveSyncBN and "
+            '"", none'
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"a norm of {channels} channels is {name!r}, which does not fit them: {error}"
+        ) from error

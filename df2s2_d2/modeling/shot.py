@@ -150,7 +150,7 @@ class Shot(nn.Module):
             "anchor_generator": anchor_generator,
             "in_features": list(cfg.IN_FEATURES),
             "matcher": AnchorMatcher.from_node(cfg.MATCHING),
-            "box2box_transform": Box2BoxTransform(weights=tuple(cfg.LOSS.BBOX_REG_WEIGHTS)),
+            "box2box_transform": _build_box_transform(cfg.LOSS.BBOX_REG_WEIGHTS),
             "classification_loss": build_classification_loss(cfg.LOSS),
             "smooth_l1_beta": cfg.LOSS.SMOOTH_L1_BETA,
             "normalizer": cfg.LOSS.NORMALIZER,
@@ -274,6 +274,16 @@ def _check_names(in_features: Sequence[str], shapes: Mapping[str, ShapeSpec]) ->
             f"IN_FEATURES of MODEL.SHOT or MODEL.FIRST_SHOT names {missing}, but the backbone "
             f"gives {sorted(shapes)}: name maps of the backbone there, or change the neck"
         )
+
+
+def _build_box_transform(weights: Sequence[float]) -> Box2BoxTransform:
+    """The box code of BBOX_REG_WEIGHTS, the factors of dx, dy, dw and dh."""
+    if len(weights) != 4 or not all(weight > 0 for weight in weights):
+        raise ValueError(
+            "LOSS.BBOX_REG_WEIGHTS of MODEL.SHOT or MODEL.FIRST_SHOT must be four numbers above 0, "
+            f"found {list(weights)}"
+        )
+    return Box2BoxTransform(weights=tuple(weights))
 
 
 def _at_most(limit: int, count: int | Tensor) -> int | Tensor:

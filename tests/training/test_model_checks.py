@@ -55,9 +55,18 @@ def test_names_of_parts_that_are_not_built_do_not_matter():
         ({"MODEL__FFP__KERNEL_SIZE": 7}, "KERNEL_SIZE"),
         ({"MODEL__NECK__IN_FEATURES": ["c2", "c9"]}, "MODEL.NECK.IN_FEATURES"),
         ({"MODEL__BOTTOM_UP__NAME": "build_timm_backbone", "MODEL__TIMM__NAME": "dpn"}, "timm"),
-        ({"MODEL__SHOT__HEAD__NORM": "XN"}, "keys below MODEL"),
-        # torch's own sentence, which knows no keys.
-        ({"MODEL__SHOT__HEAD__NORM": "GN"}, r"keys below MODEL \(num_channels"),
+        ({"MODEL__SHOT__HEAD__NORM": "XN"}, "a norm is 'XN': it must be one of BN, FrozenBN, GN"),
+        ({"MODEL__FFP__NORM": "XN"}, "a norm is 'XN'"),
+        (
+            {"MODEL__BOTTOM_UP__LATERAL_CHANNELS": 48},
+            "a norm of 48 channels is 'GN', which does not fit them",
+        ),
+        ({"MODEL__BOTTOM_UP__NUM_POOLED_LEVELS": -1}, "NUM_POOLED_LEVELS must be 0 or more"),
+        ({"MODEL__SHOT__ANCHORS__SCALE": 0.0}, r"ANCHORS.SCALE .* above 0, found \[0.0\]"),
+        ({"MODEL__SHOT__ANCHORS__OCTAVES": [1.0, -1.0]}, "ANCHORS.OCTAVES of MODEL.SHOT"),
+        ({"MODEL__SHOT__ANCHORS__ASPECT_RATIOS": []}, "ANCHORS.ASPECT_RATIOS of MODEL.SHOT"),
+        ({"MODEL__SHOT__LOSS__BBOX_REG_WEIGHTS": (1.0, 1.0)}, "must be four numbers above 0"),
+        ({"MODEL__SHOT__LOSS__BBOX_REG_WEIGHTS": (1.0, 1.0, 0.0, 1.0)}, "LOSS.BBOX_REG_WEIGHTS"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_one_sentence(overrides, words):

@@ -62,6 +62,10 @@ class BottomUp(Backbone):
             raise ValueError(
                 f"MODEL.BOTTOM_UP.LATERAL_CHANNELS must be 0 or more, found {lateral_channels}"
             )
+        if num_pooled_levels < 0:
+            raise ValueError(
+                f"MODEL.BOTTOM_UP.NUM_POOLED_LEVELS must be 0 or more, found {num_pooled_levels}"
+            )
         if num_pooled_levels and conv_levels:
             raise ValueError(
                 "MODEL.BOTTOM_UP.NUM_POOLED_LEVELS and CONV_LEVELS both add levels above the last "

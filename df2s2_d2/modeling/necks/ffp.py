@@ -6,11 +6,11 @@ import math
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec, get_norm
+from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from df2s2_d2.config_checks import check_keys_added
-from df2s2_d2.modeling.layers import xavier_conv
+from df2s2_d2.modeling.layers import build_norm, xavier_conv
 from df2s2_d2.modeling.necks.build import NECK_REGISTRY, Neck
 from df2s2_d2.modeling.necks.pooled_levels import PooledLevels
 
@@ -44,7 +44,7 @@ class FBlock(nn.Module):
         self.upsample = nn.ConvTranspose2d(
             in_channels, out_channels, kernel_size, stride=2, padding=kernel_size // 2 - 1
         )
-        self.norm = get_norm(norm, out_channels) or nn.Identity()
+        self.norm = build_norm(norm, out_channels) or nn.Identity()
         self.activation = ACTIVATIONS[activation]()
         xavier_fill_transposed(self.upsample)
 
