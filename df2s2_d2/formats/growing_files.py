@@ -6,6 +6,12 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks
+    fcntl = None
 
 
 class GrowingFile:
@@ -13,6 +19,8 @@ class GrowingFile:
 
     Nothing is buffered: what there is no room for would be tried again, and in vain. What was there
     before remains until :meth:`start`: of several files none is lost if another cannot be opened.
+    Where the file system has locks, one process at a time has the file; else two would overwrite
+    what the other adds.
 
     Attributes:
         end: bytes up to the tail, all of which is there for good.
@@ -26,7 +34,7 @@ class GrowingFile:
             end: of the file of a run that broke off, after an addition; None starts anew.
 
         Raises:
-            OSError: if the file cannot be made, or is not there to be continued.
+            OSError: if the file cannot be made, is not there to be continued, or is being written.
             ValueError: if the file to be continued ends before ``end``.
         """
         self._path = path
@@ -41,6 +49,11 @@ class GrowingFile:
                 "or put elsewhere; put it back, or start anew without --resume"
             )
         self._file = path.open("xb" if self._is_new else "r+b", buffering=0)
+        try:
+            _lock(self._file, path)
+        except BaseException:
+            self._file.close()
+            raise
 
     def start(self) -> None:
         """Make the file the document that it begins as; needed before the first addition."""
@@ -81,6 +94,20 @@ class GrowingFile:
                 self._write_at_end(self._tail)
         if self._is_new and not self._is_started:
             self._path.unlink()
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Keep others out of an open file until it is closed or the process ends, however it does."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"{path} is being written by another run: wait for its end, or choose another folder"
+        ) from error
+    except OSError:  # a file system without locks
+        return
 
 
 class JsonArrayFile(GrowingFile):

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from df2s2_d2.formats.growing_files import JsonArrayFile, array_lines
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_half_an_item_is_removed_at_the_end(tmp_path):
@@ -52,3 +57,29 @@ def test_file_that_became_shorter_is_not_continued(tmp_path):
     with pytest.raises(ValueError, match=r"a\.json has 1 bytes, less than the 10"):
         JsonArrayFile(path, end=10)
     assert path.read_text() == "["
+
+
+def test_a_file_that_is_being_written_is_not_written_by_another(tmp_path):
+    path = tmp_path / "a.json"
+    file = JsonArrayFile(path)
+    file.start()
+    file.add([{"a": 1}])
+    for end in (None, file.end):
+        with pytest.raises(BlockingIOError, match="a.json is being written by another run: wait"):
+            JsonArrayFile(path, end=end)
+    file.add([{"a": 2}])
+    file.close()
+    assert json.loads(path.read_text()) == [{"a": 1}, {"a": 2}]
+    JsonArrayFile(path).close()
+
+
+def test_a_file_of_a_process_that_was_killed_is_free(tmp_path):
+    path = tmp_path / "a.json"
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from df2s2_d2.formats.growing_files import JsonArrayFile\n"
+        "file = JsonArrayFile(Path(sys.argv[1])); file.start(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path], cwd=ROOT).returncode == -9
+    JsonArrayFile(path).close()
+    assert json.loads(path.read_text()) == []
