@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from df2s2_d2.formats.whole_outputs import write_whole
+
 _QUALITY = {
     ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95),
     ".jpeg": (cv2.IMWRITE_JPEG_QUALITY, 95),
@@ -16,6 +18,8 @@ _QUALITY = {
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image in the format of its suffix; folders are made if need be.
+
+    A link is replaced, not the file that it leads to.
 
     Args:
         path: of the file.
@@ -37,4 +41,4 @@ def write_image(path: Path, image: np.ndarray) -> None:
         height, width = image.shape[:2]
         raise OSError(f"{path} cannot hold an image of {width} x {height} pixels{reason}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_whole(path, data, durable=False)

@@ -116,6 +116,8 @@ def find_sources(
     """
     found: dict[str, Source] = {}  # by the file's real path, or by the address
     for text in inputs:
+        if not text:
+            raise FileNotFoundError("An input is an empty text: give a file, a folder or a pattern")
         if _is_stream(text):
             require_pyav()
             found.setdefault(text, _stream_source(text, live))
@@ -142,13 +144,12 @@ def holds_several(path: str | os.PathLike) -> bool:
 
 
 def check_output(sources: Sequence[Source], output: Path) -> None:
-    """Refuse an output folder in which a source would be overwritten.
+    """Refuse an output folder in which a source would be overwritten, also by way of a link there.
 
     Raises:
         ValueError: naming the source.
     """
-    folder = os.path.realpath(output)
-    results = {os.path.join(folder, *source.name.parts) for source in sources}
+    results = {os.path.realpath(output.joinpath(*source.name.parts)) for source in sources}
     for source in sources:
         if os.path.realpath(source.path) in results:
             raise ValueError(

@@ -36,3 +36,12 @@ def test_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(OSError, match=str(tmp_path / "a")):
         write_image(tmp_path / "a/b.png", scene())
+
+
+def test_a_link_is_replaced_not_what_it_leads_to(tmp_path):
+    (tmp_path / "original.png").write_bytes(b"kept")
+    (tmp_path / "a.png").symlink_to("original.png")
+    write_image(tmp_path / "a.png", scene())
+    assert (tmp_path / "original.png").read_bytes() == b"kept"
+    assert not (tmp_path / "a.png").is_symlink()
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), scene())

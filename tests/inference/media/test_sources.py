@@ -203,6 +203,22 @@ def test_source_is_not_overwritten_by_its_result(tree):
         check_output(find_sources(["in/x/b.jpg"]), Path("in/x/../x"))
 
 
+def test_source_is_not_overwritten_by_way_of_a_link(tree):
+    tree("in/a.jpg", "in/x/b.jpg", "found/other.jpg")
+    for link, target in (("found/a.jpg", "../in/a.jpg"), ("found/x", "../in/x")):
+        Path(link).symlink_to(target)
+        with pytest.raises(ValueError, match="would be overwritten by a picture"):
+            check_output(find_sources(["in"]), Path("found"))
+        Path(link).unlink()
+    check_output(find_sources(["in"]), Path("found"))
+
+
+def test_an_empty_text_is_not_this_folder(tree):
+    tree("a.jpg")
+    with pytest.raises(FileNotFoundError, match="An input is an empty text"):
+        find_sources([""])
+
+
 def test_source_is_not_overwritten_by_the_result_of_another(tree):
     tree("a/face.jpg", "b/face.jpg", "b/face_2.jpg")
     sources = find_sources(["a/face.jpg", "b/face.jpg"])
