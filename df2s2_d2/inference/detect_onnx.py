@@ -7,7 +7,8 @@
 
 The last line runs a copy of this file, anywhere: it needs neither PyTorch nor the package that the
 detector was trained with. A line is printed for every face: image, box (x1 y1 x2 y2 in pixels of
-the upright image) and score. Images are expected to have 8 bits a channel and no transparency.
+the upright image) and score. Images are expected to have no transparency; of 16 bits a channel the
+upper 8 are seen.
 """
 
 from __future__ import annotations
@@ -61,7 +62,13 @@ def open_onnx(
         ) from error
 
     def run(images: np.ndarray) -> Sequence[np.ndarray]:
-        return session.run(["boxes", "scores", "image_index"], {"images": images})
+        try:
+            return session.run(["boxes", "scores", "image_index"], {"images": images})
+        except Exception as error:  # as above
+            height, width = images.shape[2:]
+            raise ValueError(
+                f"ONNX Runtime cannot look at an image of {width} x {height} pixels: {error}"
+            ) from error
 
     return run, metadata
 
@@ -81,12 +88,16 @@ class FaceDetector:
         self._run, metadata = open_file(path)
         self.channel_order = metadata.get("channel_order")
         sides = [metadata.get(key, "") for key in ("min_size_test", "max_size_test")]
-        if self.channel_order not in ("RGB", "BGR") or not all(map(_is_side, sides)):
+        # Files of before this was written into them have the value that it has by default.
+        max_pixels = metadata.get("max_pixels", "4000000")
+        is_whole = all(_is_length(side, 5) for side in sides) and _is_length(max_pixels, 12)
+        if self.channel_order not in ("RGB", "BGR") or not is_whole:
             raise ValueError(
                 f"{path} is no file of `df2s2 export`: expected the metadata channel_order, RGB or "
-                "BGR, min_size_test and max_size_test, in pixels or 0"
+                "BGR, min_size_test and max_size_test, in pixels or 0, and max_pixels"
             )
         self.min_size, self.max_size = map(int, sides)
+        self.max_pixels = int(max_pixels)
 
     def __call__(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
         """Find the faces in an RGB image.
@@ -112,19 +123,34 @@ class FaceDetector:
         return boxes * np.tile(scale, 2), scores
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height that the detector wants to see an image of ``size`` in."""
+        """Width and height that the detector wants to see an image of ``size`` in.
+
+        One that would get too large, as a strip of a few pixels' height, keeps its size.
+        """
         if self.min_size == 0:
             return size
         scale = self.min_size / min(size)
         if self.max_size:
             scale = min(scale, self.max_size / max(size))
         width, height = (max(1, int(side * scale + 0.5)) for side in size)
-        return width, height
+        return size if width * height > self.max_pixels else (width, height)
 
 
-def _is_side(text: str) -> bool:
-    """Whether a text states a length that an image can have, or 0."""
-    return text.isascii() and text.isdecimal() and len(text) <= 5
+def _is_length(text: str, digits: int) -> bool:
+    """Whether a text is a whole number of at most so many digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= digits
+
+
+def read_upright(path: Path) -> Image.Image:
+    """Read an image file as RGB, turned as its EXIF orientation says."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+    if image.mode.startswith("I"):  # Pillow would take all that is not black for white
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def draw(image: Image.Image, boxes: np.ndarray) -> None:
@@ -153,14 +179,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: if the file is no model.
     """
-    from PIL import Image, ImageOps
-
     detector = FaceDetector(args.model)
     failed = False
     for number, path in enumerate(args.images, start=1):
         try:
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file).convert("RGB")
+            image = read_upright(path)
             boxes, scores = detector(image)
         except Exception as error:  # whatever a file makes its decoder stumble over
             print(f"{path}: {error}", file=sys.stderr)

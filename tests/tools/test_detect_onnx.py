@@ -98,6 +98,31 @@ def test_a_file_that_is_no_image_stops_nothing(folder):
     assert "upright.png" in run.stdout
 
 
+def test_images_of_16_bits_look_as_those_of_8(folder):
+    (image,) = random_images(1, (120, 200), seed=2)
+    grey = np.asarray(image[0])
+    Image.fromarray(grey).save(folder / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) << 8 | 255).save(folder / "grey16.png")
+    upright = [detect_onnx.read_upright(folder / name) for name in ("grey.png", "grey16.png")]
+    assert [image.mode for image in upright] == ["RGB", "RGB"]
+    np.testing.assert_array_equal(*upright)
+    np.testing.assert_array_equal(np.asarray(upright[0])[..., 0], grey)
+
+
+@pytest.mark.parametrize("size", [(8_000, 3), (1, 500_000)])
+def test_strips_are_not_enlarged_beyond_memory(folder, size):
+    file = detect_onnx.FaceDetector(str(folder / "faces.onnx"))
+    file.max_size = 0  # no limit of the long side
+    assert file.resized(size) == size
+    assert file.resized((300, 200)) == (225, 150)
+
+
+def test_an_image_that_is_too_much_for_the_runtime_is_named(folder):
+    run, _ = detect_onnx.open_onnx(str(folder / "faces.onnx"))
+    with pytest.raises(ValueError, match="cannot look at an image of 0 x 20 pixels"):
+        run(np.zeros((1, 3, 20, 0), np.uint8))
+
+
 def test_a_model_that_is_absent_or_of_another_kind_is_one_line(folder):
     (folder / "text.onnx").write_text("no model")
     for name in ("absent.onnx", "text.onnx"):

@@ -20,8 +20,9 @@ def describe_detector(cfg: CfgNode, name: str) -> dict[str, str]:
     Returns:
         ``channel_order`` of the input; ``min_size_test`` and ``max_size_test``, the short side
         to which images are resized and the limit of their long side, where 0 means the original
-        size and no limit; ``class_names``, separated by commas; the thresholds that apply inside
-        the file; and ``config``, all of the config as YAML, by which a Predictor runs the file.
+        size and no limit; ``max_pixels``: images that would get more keep their size;
+        ``class_names``, separated by commas; the thresholds that apply inside the file; and
+        ``config``, all of the config as YAML, by which a Predictor runs the file.
     """
     detector = cfg.MODEL.FACE_DETECTOR
     values = {
@@ -29,6 +30,7 @@ def describe_detector(cfg: CfgNode, name: str) -> dict[str, str]:
         "channel_order": cfg.INPUT.FORMAT,
         "min_size_test": cfg.INPUT.MIN_SIZE_TEST,
         "max_size_test": cfg.INPUT.MAX_SIZE_TEST,
+        "max_pixels": cfg.TEST.AUG.MAX_PIXELS,
         "class_names": ",".join(CLASS_NAMES),
         "score_threshold": detector.SCORE_THRESH_TEST,
         "nms_threshold": detector.NMS_THRESH_TEST,

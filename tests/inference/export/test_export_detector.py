@@ -302,6 +302,7 @@ def test_files_say_how_they_are_to_be_fed(suffix, detector, tmp_path):
         "channel_order": "BGR",
         "min_size_test": "0",
         "max_size_test": "1500",
+        "max_pixels": "4000000",
         "class_names": "face",
         "score_threshold": "0.01",
         "nms_threshold": "0.3",
