@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from df2s2_d2.formats.whole_outputs import write_whole
+
 # Rows of one's own, which come before those of the package.
 INDEX_VARIABLE = "DF2S2_MODEL_INDEX"
 
@@ -169,7 +171,7 @@ def add_row(path: Path, name: str, row: Mapping[str, Any]) -> None:
     rows = {**(_rows(path) if path.exists() else {}), name: row}
     _entries(rows, path)
     text = json.dumps(rows, indent=2, ensure_ascii=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    write_whole(path, f"{text}\n".encode())
 
 
 def _rows(path: Path) -> dict[str, Any]:

@@ -65,4 +65,22 @@ def test_an_absent_file_is_named(address):
 
 def test_files_of_the_package_are_not_fetched(tmp_path):
     path = tmp_path / "own.safetensors"
+    path.write_bytes(CONTENT)
     assert download(model(str(path)), progress=False) == {"weights": path}
+
+
+def test_a_file_that_was_changed_since_is_fetched_anew(address):
+    wanted = model(f"{address}/own.safetensors")
+    path = download(wanted, progress=False)["weights"]
+    path.write_bytes(b"junk")
+    download(wanted, progress=False)
+    assert path.read_bytes() == CONTENT and len(Handler.requests) == 2
+
+
+def test_files_of_the_package_are_checked(tmp_path):
+    path = tmp_path / "own.safetensors"
+    with pytest.raises(FileNotFoundError, match="own.safetensors"):
+        download(model(str(path)), progress=False)
+    path.write_bytes(CONTENT + b"0")
+    with pytest.raises(ValueError, match="own.safetensors is not the file that the index names"):
+        download(model(str(path)), progress=False)
