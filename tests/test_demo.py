@@ -240,6 +240,16 @@ def test_absent_camera_is_reported(run, capsys, tmp_path):
     assert read_json(tmp_path / "out/detections.json") == []
 
 
+@pytest.mark.parametrize(
+    "option", [("--webcam", "-1"), ("--webcam", "9999999999999"), ("--output", "")]
+)
+def test_values_without_a_meaning_are_a_misuse(run, capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        run("--input", ".", *option)
+    assert stop.value.code == 2
+    assert f"argument {option[0]}: expected a " in capsys.readouterr().err
+
+
 def test_ended_process_leaves_whole_files(model, tmp_path):
     """The first frames are found, then the process is ended from outside, as by a scheduler."""
     clip = write_video(tmp_path / "clip.mp4", moving_face(30) * 200)

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after --help and --version, and for options that are not understood.
     """
+    _open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     # The longest first: of two words, such as "evaluate fddb", the first may be a command too.
     for length in (2, 1):
@@ -68,6 +69,7 @@ def run(command: Command, program: str, arguments: Sequence[str] | None, before_
     Raises:
         SystemExit: after --help, and for options that are not understood.
     """
+    _open_closed_streams()
     parser = build_parser(command, program)
     args = parse_arguments(parser, arguments)
     # fvcore uses a part of torch that is deprecated: nothing that a user could act on.
@@ -89,6 +91,16 @@ def run(command: Command, program: str, arguments: Sequence[str] | None, before_
             error = with_remedy(error)
         print(f"{before_errors}: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILURE
+
+
+def _open_closed_streams() -> None:
+    """Let what is printed go nowhere if standard output or error is closed, as by ``>&-``.
+
+    Else the first file that is opened would take their place, and printing fail.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the process ends)
 
 
 def run_script(command: Command, script: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from df2s2_d2.inference.argument_types import number_up_to, positive_integer
+from df2s2_d2.inference.argument_types import (
+    number_up_to,
+    positive_integer,
+    whole_number_up_to,
+)
 from df2s2_d2.serving.limits import Limits
 
 HOST, PORT = "127.0.0.1", 8000
@@ -43,7 +46,7 @@ class ServerOptions:
         )
         place.add_argument(
             "--port",
-            type=_whole_number(65535),
+            type=whole_number_up_to(65535),
             default=PORT,
             help="%(default)s; 0 for any that is free",
         )
@@ -70,7 +73,7 @@ class ServerOptions:
             )
         taken.add_argument(
             "--requests-per-minute",
-            type=_whole_number(_LARGEST),
+            type=whole_number_up_to(_LARGEST),
             default=default.requests_per_minute,
             metavar="N",
             help="of one client, on average (%(default)s); 0 for any number",
@@ -104,17 +107,3 @@ class ServerOptions:
             videos_at_once=args.max_videos,
         )
         return cls(args.host, args.port, limits, args.log_requests)
-
-
-def _whole_number(limit: int) -> Callable[[str], int]:
-    """A parser's type: a whole number from 0 to ``limit``."""
-
-    def whole_number(text: str) -> int:
-        value = int(text) if text.isdecimal() else -1
-        if not 0 <= value <= limit:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number from 0 to {limit}, found {text}"
-            )
-        return value
-
-    return whole_number

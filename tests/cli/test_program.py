@@ -165,6 +165,14 @@ def test_a_closed_pipe_ends_quietly():
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_streams_end_nothing(closed):
+    command = f'"{sys.executable}" -m df2s2_d2 models {closed}'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("faces-small" in done.stdout) == (closed == "2>&-")
+
+
 def test_scripts_fail_by_their_own_name(command, monkeypatch, capsys):
     command(fail(ValueError("wrong")))
     monkeypatch.setattr(sys, "argv", ["try.py"])

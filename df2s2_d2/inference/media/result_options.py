@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from df2s2_d2.inference.argument_types import number_up_to
+from df2s2_d2.inference.argument_types import number_up_to, path_name
 from df2s2_d2.inference.ray_options import FORMATS as CLUSTER_FORMATS
 
 DEFAULT_FOLDER = Path("found")
@@ -46,6 +46,7 @@ class ResultOptions:
         found = parser.add_argument_group("what to write")
         found.add_argument(
             "--output",
+            type=path_name,
             default=str(DEFAULT_FOLDER),
             metavar="FOLDER",
             help="for all that is written (%(default)s); files of the same name are overwritten, "

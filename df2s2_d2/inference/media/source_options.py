@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from df2s2_d2.inference.argument_types import number_up_to
+from df2s2_d2.inference.argument_types import number_up_to, whole_number_up_to
 from df2s2_d2.inference.media.addresses import SCHEMES, is_address
 from df2s2_d2.inference.media.sources import FOUND_SUFFIXES, LiveOptions
+
+# OpenCV takes hundreds and more for a kind of reader, and crashes at negative numbers.
+_HIGHEST_CAMERA = 99
 
 _LONGEST_DURATION = 366 * 24 * 3600  # seconds
 
@@ -52,7 +55,7 @@ class SourceOptions:
         )
         seen.add_argument(
             "--webcam",
-            type=int,
+            type=whole_number_up_to(_HIGHEST_CAMERA),
             metavar="N",
             help="a camera, from 0; q or Ctrl-C ends the recording",
         )

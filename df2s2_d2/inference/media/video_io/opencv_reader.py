@@ -72,12 +72,12 @@ class CameraReader(_OpenCvReader):
             OSError: if it gives no pictures; names it.
         """
         capture = cv2.VideoCapture(number)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what is seen now, not seconds ago
         if not capture.isOpened():
             raise OSError(
                 f"Camera {number} gives no pictures: check that it is connected and free, or "
                 "try another number"
             )
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what is seen now, not seconds ago
         super().__init__(capture)
         self._number = number
         self._started = time.monotonic()
