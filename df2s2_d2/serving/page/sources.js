@@ -22,8 +22,11 @@ export class Picture {
 
   async look(threshold, changed) {
     const record = await findFaces(this.file, threshold);
-    let bitmap = await createImageBitmap(this.file).catch(() => null);
-    // Browsers know fewer formats, and turn fewer of them upright.
+    // Browsers know fewer formats, and turn of them JPEGs alone as surely upright as the service: the
+    // sides of a square picture, or of one on its head, would not tell.
+    const [first, second] = new Uint8Array(await this.file.slice(0, 2).arrayBuffer());
+    const isJpeg = first === 0xff && second === 0xd8;
+    let bitmap = isJpeg ? await createImageBitmap(this.file).catch(() => null) : null;
     if (bitmap?.width !== record.width || bitmap.height !== record.height) {
       bitmap = await createImageBitmap(await readPicture(this.file));
     }
