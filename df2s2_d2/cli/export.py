@@ -10,7 +10,7 @@ The formats with int8 compute convolutions in 8-bit integers, whose ranges come 
 like those to be looked at. The config is the one that the checkpoint carries unless --config-file
 names another. The file takes images (N, 3, H, W) of any number and size, uint8, and gives boxes in
 their pixels; normalisation, padding, decoding and NMS are inside. `df2s2 detect --weights FILE`
-runs it, and `df2s2 detect-onnx` shows its use without this package.
+runs .onnx and .xml, and `df2s2 detect-onnx` shows the use of .onnx without this package.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from df2s2_d2.config import load_config, merge_overrides
+from df2s2_d2.config_checks import number_of_classes
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.face_finder import FaceFinder, check_image_format
@@ -119,6 +120,7 @@ class Predictor(FaceFinder[Instances]):
             raise ValueError(f"expected tile_above of at least 0, found {tile_above}")
         self.face_class = face_class
         self.cfg = _config(model, overrides)
+        _check_class(face_class, self.cfg)
         check_image_format("INPUT.FORMAT", self.cfg.INPUT.FORMAT)
         self.runtime = choose_runtime(runtime, self.cfg, precision)
         if self.runtime != "torch":
@@ -190,6 +192,16 @@ class Predictor(FaceFinder[Instances]):
             size_divisibility=self.divisor,
         )
         return detector([{"image": item.image}])[0]["instances"].to("cpu")
+
+
+def _check_class(face_class: int | None, cfg: CfgNode) -> None:
+    classes = number_of_classes(cfg)
+    if face_class is None or classes is None or 0 <= face_class < classes[1]:
+        return
+    key, number = classes
+    raise ValueError(
+        f"face_class is {face_class}, but by {key} the model has the classes 0 to {number - 1}"
+    )
 
 
 def _config(model: str | os.PathLike | CfgNode, overrides: list | tuple) -> CfgNode:

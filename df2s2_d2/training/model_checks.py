@@ -9,7 +9,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_model
 from torch import nn
 
-from df2s2_d2.config_checks import check_names
+from df2s2_d2.config_checks import check_names, number_of_classes
 from df2s2_d2.modeling import HEAD_REGISTRY, NECK_REGISTRY
 
 # What says which key is wrong.
@@ -52,13 +52,11 @@ def check_one_class(cfg: CfgNode) -> None:
     Raises:
         ValueError: naming the key that says otherwise.
     """
-    node = {"RetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}.get(
-        cfg.MODEL.META_ARCHITECTURE
-    )
-    if node and cfg.MODEL[node].NUM_CLASSES != 1:
+    classes = number_of_classes(cfg)
+    if classes is not None and classes[1] != 1:
+        key, number = classes
         raise ValueError(
-            f"MODEL.{node}.NUM_CLASSES is {cfg.MODEL[node].NUM_CLASSES}, but the data sets have "
-            "one class, the face: set it to 1"
+            f"{key} is {number}, but the data sets have one class, the face: set it to 1"
         )
 
 

@@ -86,6 +86,12 @@ def test_a_checkpoint_alone_finds_faces(checkpoint):
         assert (faces.pred_classes == face_class).all()
 
 
+@pytest.mark.parametrize("face_class", [2, -1])
+def test_a_class_that_there_is_not_is_refused(checkpoint, face_class):
+    with pytest.raises(ValueError, match=f"face_class is {face_class}, .* the classes 0 to 1$"):
+        Predictor(checkpoint, face_class=face_class)
+
+
 def test_several_images_get_the_detections_they_get_alone(predictor):
     first, _, last = predictor([IMAGE, IMAGE[:50], IMAGE])
     alone = predictor(IMAGE)
