@@ -146,6 +146,19 @@ def test_formats_that_browsers_cannot_show_are_shown(tab, tmp_path):
     assert np.abs(saved_picture(tab)[35:50, 70:] - PIXELS[35:50, 70:]).max() < 10
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_pictures_on_their_head_are_shown_as_they_were_looked_at(tab, tmp_path, suffix):
+    """Their sides do not tell whether a browser has turned them."""
+    exif = Image.Exif()
+    exif[0x0112] = 3  # by half a turn
+    path = tmp_path / f"face.{suffix}"
+    upside_down = Image.fromarray(PIXELS[::-1, ::-1].astype(np.uint8))
+    upside_down.save(path, exif=exif, quality=95)
+    tab.choose_files("#files", path)
+    wait_for_text(tab, "status", "1 face")
+    assert np.abs(saved_picture(tab)[35:50, 70:] - PIXELS[35:50, 70:]).max() < 25
+
+
 def test_a_video_is_looked_through_and_played(tab, tmp_path):
     video = write_video(tmp_path / "clip.webm", moving_face(12), fps=10, codec="VP80")
     tab.choose_files("#files", video)

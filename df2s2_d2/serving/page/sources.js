@@ -22,11 +22,9 @@ export class Picture {
 
   async look(threshold, changed) {
     const record = await findFaces(this.file, threshold);
-    // Browsers know fewer formats, and turn of them JPEGs alone as surely upright as the service: the
-    // sides of a square picture, or of one on its head, would not tell.
-    const [first, second] = new Uint8Array(await this.file.slice(0, 2).arrayBuffer());
-    const isJpeg = first === 0xff && second === 0xd8;
-    let bitmap = isJpeg ? await createImageBitmap(this.file).catch(() => null) : null;
+    // Browsers know fewer formats, and turn fewer of them upright, which the sides of a square picture,
+    // or of one on its head, would not tell.
+    let bitmap = (await isTurnedAlike(this.file)) ? await createImageBitmap(this.file).catch(() => null) : null;
     if (bitmap?.width !== record.width || bitmap.height !== record.height) {
       bitmap = await createImageBitmap(await readPicture(this.file));
     }
@@ -48,6 +46,12 @@ export class Picture {
     const [{ width, faces }] = this.records;
     return { source: this.#bitmap, size: this.#bitmap, faces: scaled(faces, this.#bitmap.width / width) };
   }
+}
+
+/** Whether browsers turn an image file upright as the service does: JPEGs, and what tells no orientation. */
+async function isTurnedAlike(file) {
+  const text = new TextDecoder("latin1").decode(await file.arrayBuffer());
+  return text.startsWith("\u00ff\u00d8") || !/exif|tiff:orientation/i.test(text);
 }
 
 export class Film {
