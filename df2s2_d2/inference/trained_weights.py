@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -82,14 +83,20 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
         return _read_safetensors(path)
     try:
         # Files of torch < 1.6 are no archives, and cannot be mapped.
-        checkpoint = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path)
-        )
+        mapped = mapped and zipfile.is_zipfile(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* looks like a TorchScript archive")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # Unpickling raises whatever other files make it stumble over.
         if (
             isinstance(error, OSError) and error.filename is not None
         ):  # the system's, not the file's
             raise
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"{path} is no checkpoint but TorchScript, which is code: give the checkpoint that "
+                "it was made of, or export that to .onnx or .xml"
+            ) from error
         raise ValueError(
             f"{path} is no checkpoint: expected tensors and plain values as torch.save writes "
             "them; files that would run code are not loaded"

@@ -103,6 +103,14 @@ def test_what_is_no_checkpoint_is_named_and_runs_nothing(tmp_path, capsys):
     assert "code has run" not in capsys.readouterr().out
 
 
+def test_torchscript_is_told_from_other_files(tmp_path, recwarn):
+    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), tmp_path / "a.pt")
+    recwarn.clear()
+    with pytest.raises(ValueError, match=r"a\.pt is no checkpoint but TorchScript, .* to .onnx or"):
+        read_checkpoint(str(tmp_path / "a.pt"))
+    assert not recwarn
+
+
 def test_files_are_checked_before_they_are_read(tmp_path):
     check_weights_file("MODEL.WEIGHTS", "")
     with pytest.raises(FileNotFoundError, match="KEY is '.*absent.pth', but there is no such file"):
