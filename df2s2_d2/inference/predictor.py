@@ -200,7 +200,7 @@ def _check_class(face_class: int | None, cfg: CfgNode) -> None:
         return
     key, number = classes
     raise ValueError(
-        f"face_class is {face_class}, but by {key} the model has the classes 0 to {number - 1}"
+        f"face_class is {face_class}, but the last class of the model is {number - 1} ({key})"
     )
 
 

@@ -17,6 +17,10 @@ _SYNC_BUFFERS = (
 )
 
 
+class IdleParametersError(ValueError):
+    """Several processes train a model of which a part is idle."""
+
+
 def distribute(model: nn.Module, cfg: CfgNode) -> nn.Module:
     """The model as it trains in this process: itself in a run of one, else wrapped.
 
@@ -57,14 +61,14 @@ def check_all_used(model: nn.Module) -> None:
         model: of :func:`distribute`.
 
     Raises:
-        ValueError: if several processes train a model of which a part is idle.
+        IdleParametersError: if several processes train a model of which a part is idle.
     """
     if not isinstance(model, DistributedDataParallel) or model.static_graph:
         return
     parameters = [(name, p) for name, p in model.module.named_parameters() if p.requires_grad]
     idle = [name for name, parameter in parameters if parameter.grad is None]
     if idle:
-        raise ValueError(
+        raise IdleParametersError(
             f"{len(idle)} parameters of the model, the first {idle[0]!r}, have no part in its "
             "losses, which several processes cannot train: let the network and the neck make no "
             "maps that nothing reads (MODEL.RESNETS.OUT_FEATURES, MODEL.TIMM.STRIDES, "

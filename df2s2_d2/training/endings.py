@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from df2s2_d2.data.errors import AnnotationError, ImageError
+from df2s2_d2.training.distribution import IdleParametersError
 from df2s2_d2.training.durable_files import SavingError
 
-_MENDABLE = (FloatingPointError, SavingError, ImageError, AnnotationError)
+_MENDABLE = (
+    FloatingPointError,
+    SavingError,
+    ImageError,
+    AnnotationError,
+    IdleParametersError,
+)
 
 
 @contextmanager
@@ -23,8 +30,8 @@ def one_sentence_endings(program: str) -> Iterator[None]:
         program: stands before the sentence.
 
     Raises:
-        SystemExit: in place of a full disk, of losses or weights that are not finite, or of an
-            image that cannot be read.
+        SystemExit: in place of a full disk, of losses or weights that are not finite, of an image
+            that cannot be read, or of a model that several processes cannot train.
     """
     # detectron2 writes the traceback of whatever ends a training into the log.
     log = logging.getLogger("detectron2.engine.train_loop")
