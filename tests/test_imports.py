@@ -80,10 +80,10 @@ MAY_IMPORT = {
     "data": {"config_checks", "formats", "images"},
     "modeling": {"config_checks"},
     "inference": {
-        *("config", "data", "formats", "hardware", "images", "missing_packages", "modeling"),
-        *("models", "test_protocols", "visualization"),
+        *("config", "config_checks", "data", "formats", "hardware", "images", "missing_packages"),
+        *("modeling", "models", "test_protocols", "visualization"),
     },
-    "models": set(),
+    "models": {"formats"},
     "serving": {"images", "inference"},
     "analysis": {"data", "formats", "modeling"},
     "dataset_check": {"analysis", "data", "evaluation", "formats", "pages"},

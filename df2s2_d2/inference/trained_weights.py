@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import warnings
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -81,22 +81,21 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
     path = PathManager.get_local_path(local_file(path))
     if path.endswith(".safetensors"):
         return _read_safetensors(path)
+    if _is_torchscript(path):
+        raise ValueError(
+            f"{path} is no checkpoint but TorchScript, which is code: give the checkpoint that it "
+            "was made of, or export that to .onnx or .xml"
+        )
     try:
         # Files of torch < 1.6 are no archives, and cannot be mapped.
-        mapped = mapped and zipfile.is_zipfile(path)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".* looks like a TorchScript archive")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        checkpoint = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path)
+        )
     except Exception as error:  # Unpickling raises whatever other files make it stumble over.
         if (
             isinstance(error, OSError) and error.filename is not None
         ):  # the system's, not the file's
             raise
-        if "TorchScript" in str(error):
-            raise ValueError(
-                f"{path} is no checkpoint but TorchScript, which is code: give the checkpoint that "
-                "it was made of, or export that to .onnx or .xml"
-            ) from error
         raise ValueError(
             f"{path} is no checkpoint: expected tensors and plain values as torch.save writes "
             "them; files that would run code are not loaded"
@@ -104,6 +103,14 @@ def read_checkpoint(path: str, mapped: bool = True) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _is_torchscript(path: str) -> bool:
+    """Whether a file is an archive with the constants of a script, by which torch tells them."""
+    # Of damaged archives, reading raises whatever it stumbles over: they are something else.
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    return False
 
 
 def _read_safetensors(path: str) -> dict[str, Any]:
