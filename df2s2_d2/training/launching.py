@@ -27,6 +27,9 @@ from df2s2_d2.training.signals import STOP_SIGNALS, StopTraining, exit_code
 # On one machine any free port, so that two runs of it do not meet.
 AUTOMATIC_URL = "auto"
 
+# Before the place of a store that the launcher keeps: its processes are clients of it, all of them.
+_KEPT = "kept://"
+
 # Within it, what the first process says of bad input, and its end, reach the launcher.
 _SECONDS_FOR_THE_FIRST = 10.0
 
@@ -165,7 +168,10 @@ def _check_device(device: str, several: bool) -> None:
 def _spawn(num_processes: int, main: Callable, args: argparse.Namespace, device: str) -> None:
     url = args.dist_url
     if url == AUTOMATIC_URL:
-        url = f"tcp://127.0.0.1:{_free_port()}"
+        # Taken at once and kept until the end: between finding a free port and listening to it, it
+        # may be lent to somebody else.
+        store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        url = f"{_KEPT}127.0.0.1:{store.port}"
     context = mp.start_processes(
         _spawned, (num_processes, url, main, args, device), nprocs=num_processes, join=False
     )
@@ -287,13 +293,18 @@ def check_gpu_of_its_own(gpu: int) -> None:
 
 def _meet(place: ProcessPlace, args: argparse.Namespace, gpu: int | None) -> None:
     """Make the group of all processes, and detectron2's of those of each machine."""
+    timeout = timedelta(minutes=args.timeout)
     try:
+        meeting = {"init_method": place.init_method}
+        if place.init_method.startswith(_KEPT):
+            host, port = place.init_method.removeprefix(_KEPT).split(":")
+            meeting = {"store": distributed.TCPStore(host, int(port), timeout=timeout)}
         distributed.init_process_group(
             "gloo" if gpu is None else "nccl",
-            init_method=place.init_method,
             rank=place.rank,
             world_size=place.world_size,
-            timeout=timedelta(minutes=args.timeout),
+            timeout=timeout,
+            **meeting,
         )
     except (RuntimeError, ValueError) as error:  # also of torch's stores
         sys.exit(
@@ -312,9 +323,3 @@ def _leave() -> None:
     # Together: a launcher kills all processes as soon as one has ended with a code.
     comm.synchronize()
     distributed.destroy_process_group()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

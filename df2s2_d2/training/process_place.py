@@ -31,7 +31,8 @@ class ProcessPlace:
         world_size: how many these are.
         local_rank: among the processes of this machine.
         local_world_size: how many these are; as many on every machine.
-        init_method: where the processes meet, as ``torch.distributed.init_process_group`` takes it.
+        init_method: where the processes meet, as ``torch.distributed.init_process_group`` takes it,
+            or ``kept://HOST:PORT`` of a store that the launcher keeps.
     """
 
     rank: int

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -112,6 +113,22 @@ def test_other_processes_let_the_first_one_speak(monkeypatch, seconds, rank):
     set_environment(monkeypatch, {"RANK": rank})
     assert "WORLD_SIZE" in refusal()
     assert len(seconds) == int(rank)
+
+
+def test_port_is_taken_before_any_process_starts(monkeypatch):
+    """Free ports that are only looked up may be lent to somebody else in between."""
+    urls = []
+
+    def start_processes(_function, arguments, **_options):
+        host, port = arguments[1].rpartition("/")[2].split(":")
+        with socket.create_connection((host, int(port)), timeout=10):
+            urls.append(arguments[1])
+        return SimpleNamespace(pids=list, join=lambda **_options: True)
+
+    monkeypatch.setattr(launching.mp, "start_processes", start_processes)
+    for _ in range(2):
+        launch(unexpected_start, parse("--num-gpus", "2"), lambda _args: "cpu")
+    assert len(set(urls)) == 2
 
 
 # Devices
