@@ -29,25 +29,6 @@ def check_keys_added(cfg: CfgNode, *keys: str) -> None:
             node = node[part]
 
 
-# Meta-architecture -> the node below MODEL that has its NUM_CLASSES.
-_WITH_CLASSES = {"RetinaNet": "RETINANET", "GeneralizedRCNN": "ROI_HEADS"}
-
-
-def number_of_classes(cfg: CfgNode) -> tuple[str, int] | None:
-    """How many classes a model tells apart, behind the key that says so; None if it is not known.
-
-    Args:
-        cfg: the whole config.
-    """
-    architecture = cfg.MODEL.META_ARCHITECTURE
-    if architecture == "FaceDetector":
-        return "MODEL.META_ARCHITECTURE", 1
-    if architecture not in _WITH_CLASSES:
-        return None
-    node = _WITH_CLASSES[architecture]
-    return f"MODEL.{node}.NUM_CLASSES", cfg.MODEL[node].NUM_CLASSES
-
-
 def check_names(values: dict[str, tuple[str, Iterable[str]]]) -> None:
     """Check that values are among those that are known.
 

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 from detectron2.utils.events import get_event_storage, has_event_storage
 
 from df2s2_d2.evaluation.protocol import Protocol, short_sha256
-from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.meta_arch_settings import detection_thresholds
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice
 from df2s2_d2.models import local_file

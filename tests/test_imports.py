@@ -80,7 +80,7 @@ MAY_IMPORT = {
     "data": {"config_checks", "formats", "images"},
     "modeling": {"config_checks"},
     "inference": {
-        *("config", "config_checks", "data", "formats", "hardware", "images", "missing_packages"),
+        *("config", "data", "formats", "hardware", "images", "missing_packages"),
         *("modeling", "models", "test_protocols", "visualization"),
     },
     "models": {"formats"},

@@ -15,7 +15,6 @@ from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from df2s2_d2.config import load_config, merge_overrides
-from df2s2_d2.config_checks import number_of_classes
 from df2s2_d2.hardware import usable_device
 from df2s2_d2.inference.checkpoint_config import config_of
 from df2s2_d2.inference.face_finder import FaceFinder, check_image_format
@@ -31,7 +30,11 @@ from df2s2_d2.inference.trained_weights import (
     without_training_parts,
 )
 from df2s2_d2.modeling import DenseDetectorWithTTA, FaceDetector
-from df2s2_d2.modeling.detection_thresholds import META_ARCHITECTURES, detection_thresholds
+from df2s2_d2.modeling.meta_arch_settings import (
+    META_ARCHITECTURES,
+    detection_thresholds,
+    number_of_classes,
+)
 from df2s2_d2.modeling.multi_scale import check_test_time_augmentation
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale
 from df2s2_d2.modeling.multi_scale.scale_choice import ScaleChoice

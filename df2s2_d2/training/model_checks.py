@@ -9,8 +9,9 @@ from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, build_model
 from torch import nn
 
-from df2s2_d2.config_checks import check_names, number_of_classes
+from df2s2_d2.config_checks import check_names
 from df2s2_d2.modeling import HEAD_REGISTRY, NECK_REGISTRY
+from df2s2_d2.modeling.meta_arch_settings import number_of_classes
 
 # What says which key is wrong.
 _KEY = re.compile(r"[A-Z][A-Z0-9]+[._][A-Z]")

@@ -13,7 +13,7 @@ from detectron2.modeling.meta_arch.retinanet import RetinaNet
 
 from df2s2_d2 import Predictor
 from df2s2_d2.cli.program import main
-from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.meta_arch_settings import detection_thresholds, number_of_classes
 from df2s2_d2.training import Trainer
 from tests.small_runs import registered, smallest_config, wider_face_files
 
@@ -142,14 +142,17 @@ def thresholds(value: float) -> list:
     return [part for key in keys for part in (f"{key}.SCORE_THRESH_TEST", value)]
 
 
-def test_thresholds_of_derived_models_are_where_those_of_their_base_are():
+def test_settings_of_derived_models_are_where_those_of_their_base_are():
     class Derived(RetinaNet):
         pass
 
     cfg = smallest_config(MODEL__META_ARCHITECTURE="Derived")
     assert detection_thresholds(cfg) == {}
+    assert number_of_classes(cfg) is None
     META_ARCH_REGISTRY._do_register("Derived", Derived)
     try:
         assert detection_thresholds(cfg) is cfg.MODEL.RETINANET
+        cfg.MODEL.RETINANET.NUM_CLASSES = 7
+        assert number_of_classes(cfg) == ("MODEL.RETINANET.NUM_CLASSES", 7)
     finally:
         del META_ARCH_REGISTRY._obj_map["Derived"]

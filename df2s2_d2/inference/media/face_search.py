@@ -42,7 +42,7 @@ from df2s2_d2.inference.media.video_io import writes_h264
 from df2s2_d2.inference.predictor import TILE_ABOVE, Predictor
 from df2s2_d2.inference.tracking import WEAK_SHARE
 from df2s2_d2.inference.trained_weights import check_weights_file
-from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.meta_arch_settings import detection_thresholds
 from df2s2_d2.test_protocols import protocol_name
 
 

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from df2s2_d2.config_checks import check_keys_added
 from df2s2_d2.modeling.boxes import round_outward
-from df2s2_d2.modeling.detection_thresholds import detection_thresholds
+from df2s2_d2.modeling.meta_arch_settings import detection_thresholds
 from df2s2_d2.modeling.multi_scale.box_voting import box_voting
 from df2s2_d2.modeling.multi_scale.image_scales import ImageScale, image_scales
 from df2s2_d2.modeling.multi_scale.tiling import Tiles
