@@ -52,7 +52,7 @@ def read_images(path: str) -> list[AnnotatedImage]:
     lines = _read_lines(path)
     if any(_is_numeric(text) for _, text in lines):
         return _parse_annotations(path, lines)
-    return [AnnotatedImage(image, None) for image in _parse_file_list(path, lines)]
+    return _parse_file_list(path, lines)
 
 
 def read_annotations(annotation_file: str) -> list[AnnotatedImage]:
@@ -70,21 +70,6 @@ def read_annotations(annotation_file: str) -> list[AnnotatedImage]:
             what was found.
     """
     return _parse_annotations(annotation_file, _read_lines(annotation_file))
-
-
-def read_file_list(list_file: str) -> list[str]:
-    """Read a list of images without annotations, e.g. ``wider_face_test_filelist.txt``.
-
-    Args:
-        list_file: a text with one image path a line.
-
-    Returns:
-        The paths in the file's order.
-
-    Raises:
-        ValueError: if the file is no such list; names file, line and what was found.
-    """
-    return _parse_file_list(list_file, _read_lines(list_file))
 
 
 def _read_lines(path: str) -> list[_Line]:
@@ -139,14 +124,12 @@ def _parse_annotations(path: str, lines: list[_Line]) -> list[AnnotatedImage]:
     return images
 
 
-def _parse_file_list(path: str, lines: list[_Line]) -> list[str]:
+def _parse_file_list(path: str, lines: list[_Line]) -> list[AnnotatedImage]:
     check_new = _duplicate_check(path)
     for line in lines:
-        if _is_numeric(line[1]):
-            raise _format_error(path, line, "the path of an image, as in a list without faces")
         _check_path_stands_alone(path, line)
         check_new(line)
-    return [text for _, text in lines]
+    return [AnnotatedImage(text, None) for _, text in lines]
 
 
 def _check_path_stands_alone(path: str, line: _Line) -> None:

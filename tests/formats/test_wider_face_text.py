@@ -7,7 +7,6 @@ from df2s2_d2.formats.annotated_image import AnnotatedImage
 from df2s2_d2.formats.wider_face_text import (
     ATTRIBUTES,
     read_annotations,
-    read_file_list,
     read_images,
 )
 from tests.formats.annotation_texts import WIDER_FACE_TEXT as TEXT
@@ -113,16 +112,10 @@ def test_empty_and_binary_files_are_told_by_name(write):
 
 def test_file_list(write):
     path = write("0--Parade/a.jpg\r\n\r\n1--Handshaking/b.jpg")
-    assert read_file_list(path) == ["0--Parade/a.jpg", "1--Handshaking/b.jpg"]
     assert read_images(path) == [
         AnnotatedImage("0--Parade/a.jpg", None),
         AnnotatedImage("1--Handshaking/b.jpg", None),
     ]
-
-
-def test_annotations_given_for_a_file_list_are_an_error(write):
-    with pytest.raises(ValueError, match=r"line 2: expected the path .*; found '3'"):
-        read_file_list(write(TEXT))
 
 
 @pytest.mark.real_data
