@@ -22,16 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from detectron2.structures import Boxes, pairwise_ioa, pairwise_iou
+from detectron2.structures import pairwise_ioa, pairwise_iou
 
+from df2s2_d2.dataset_check.label_overlaps import as_boxes, highest, is_elsewhere
 from df2s2_d2.formats.annotated_image import AnnotatedImage, image_name
 from df2s2_d2.formats.detection_files import read_detections
 from df2s2_d2.formats.wider_face_text import WiderFaceWriter, read_annotations
 
-# A detection that overlaps a labelled face by more is that face, or a part or neighbour of it.
-_MAX_IOU_WITH_FACE = 0.25
-_MAX_SHARE_IN_FACE = 0.5
-# One that overlaps an invalid region by more explains it.
+# A detection that overlaps an invalid region by more explains it.
 _MIN_IOU_WITH_REGION = 0.3
 _MIN_SHARE_OF_REGION = 0.6
 
@@ -53,23 +51,18 @@ def complete(image: AnnotatedImage, detections: np.ndarray, limits: Thresholds) 
         detections: (n, 5) x, y, width, height and score, without duplicates.
         limits: of scores and sizes.
     """
-    faces = _as_boxes(image.boxes[~image.ignored])
-    regions = _as_boxes(image.boxes[image.ignored])
-    found, scores = _as_boxes(detections[:, :4]), detections[:, 4]
-    is_new = (
-        (_highest(pairwise_iou(found, faces), 1) <= _MAX_IOU_WITH_FACE)
-        & (_highest(pairwise_ioa(faces, found), 0) <= _MAX_SHARE_IN_FACE)
-        & (_highest(pairwise_ioa(found, faces), 1) <= _MAX_SHARE_IN_FACE)
-    )
-    in_region = _highest(pairwise_iou(found, regions), 1) > _MIN_IOU_WITH_REGION
+    regions = as_boxes(image.boxes[image.ignored])
+    found, scores = as_boxes(detections), detections[:, 4]
+    is_new = is_elsewhere(detections, image.boxes[~image.ignored])
+    in_region = highest(pairwise_iou(found, regions), 1) > _MIN_IOU_WITH_REGION
     needed = np.where(in_region, limits.region_score, limits.face_score)
     is_large = found.area().sqrt().numpy() >= limits.min_size
     is_face = is_new & is_large & (scores > needed)
     is_doubtful = is_new & ~is_face & (scores > limits.doubtful_score)
 
     added = found[torch.from_numpy(is_face)]
-    explained = (_highest(pairwise_iou(added, regions), 0) > _MIN_IOU_WITH_REGION) | (
-        _highest(pairwise_ioa(added, regions), 0) > _MIN_SHARE_OF_REGION
+    explained = (highest(pairwise_iou(added, regions), 0) > _MIN_IOU_WITH_REGION) | (
+        highest(pairwise_ioa(added, regions), 0) > _MIN_SHARE_OF_REGION
     )
     kept = np.ones(len(image.boxes), bool)
     kept[image.ignored] = ~explained
@@ -84,17 +77,6 @@ def complete(image: AnnotatedImage, detections: np.ndarray, limits: Thresholds) 
         },
         places=None,
     )
-
-
-def _as_boxes(rows: np.ndarray) -> Boxes:
-    corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-    return Boxes(torch.from_numpy(corners))
-
-
-def _highest(overlaps: torch.Tensor, dim: int) -> np.ndarray:
-    """The highest overlap of each box with the others, 0 where there are none."""
-    padding = [0, 1] if dim == 1 else [0, 0, 0, 1]
-    return torch.nn.functional.pad(overlaps, padding).amax(dim).numpy()
 
 
 def complete_file(source: Path, found: Path, target: Path, limits: Thresholds) -> str:

@@ -2,6 +2,7 @@
 
   df2s2 check wider_face_train wider_face_val
   df2s2 check train.json=photos/ val.txt=photos/ --output output/check
+  df2s2 check faces.json=photos/ --detections found/detections.jsonl
 
 A data set is a registered name, or ANNOTATIONS=IMAGES: WIDER FACE's text or COCO JSON, or a folder
 of FDDB's folds or of wider_face_val.mat, and the folder of images. Several are also compared with
@@ -51,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not decode images: faster, but finds neither broken images nor those that show "
         "the same",
     )
+    parser.add_argument(
+        "--detections",
+        metavar="FILE",
+        help="of a detector in these images, as df2s2 detect and the evaluators write them: also "
+        "look for labels that it contradicts",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the augmentation (default 0)")
     parser.add_argument(
         "--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="of the config"
@@ -65,12 +72,16 @@ def run(args: argparse.Namespace) -> int:
     from df2s2_d2.dataset_check.annotated_dataset import open_datasets
     from df2s2_d2.dataset_check.check import check_datasets
     from df2s2_d2.dataset_check.check_page import build_page
+    from df2s2_d2.dataset_check.detector_findings import read_detections_of
     from df2s2_d2.dataset_check.summary import summary_text
 
     cfg = load_config(args.config_file, args.opts)
     datasets = open_datasets(args.datasets, args.images)
+    detections = read_detections_of(args.detections, datasets) if args.detections else None
     args.output.mkdir(parents=True, exist_ok=True)
-    result = check_datasets(datasets, cfg, args.config_file, args.headers_only, args.seed)
+    result = check_datasets(
+        datasets, cfg, args.config_file, args.headers_only, args.seed, detections
+    )
     text = json.dumps(result.summary(), indent=1, ensure_ascii=False) + "\n"
     (args.output / "check.json").write_text(text, encoding="utf-8")
     page = build_page(result, args.examples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from df2s2_d2.analysis.anchor_statistics import (
     build_anchors,
 )
 from df2s2_d2.dataset_check.annotated_dataset import AnnotatedDataset
+from df2s2_d2.dataset_check.detector_findings import find_contradictions
 from df2s2_d2.dataset_check.findings import Finding
 from df2s2_d2.dataset_check.image_findings import (
     find_files_not_annotated,
@@ -57,6 +58,8 @@ class DatasetReport:
         if finding.box is not None:
             row["place"] = self.dataset.place(finding.box)
             row["box"] = self.dataset.labels.boxes[finding.box].tolist()
+        if finding.detection is not None:
+            row["detection"] = list(finding.detection)
         return row
 
 
@@ -126,6 +129,7 @@ def check_datasets(
     config_file: str,
     headers_only: bool = False,
     seed: int = 0,
+    detections: Mapping[str, np.ndarray] | None = None,
 ) -> CheckResult:
     """Check data sets, by themselves and against each other.
 
@@ -136,6 +140,8 @@ def check_datasets(
         headers_only: whether images stay undecoded: then neither broken ones nor those that show
             the same are found.
         seed: of the augmentation that faces are seen through.
+        detections: what a detector found, see
+            :func:`~df2s2_d2.dataset_check.detector_findings.find_contradictions`.
 
     Raises:
         ValueError: if the config does not fit together.
@@ -150,6 +156,7 @@ def check_datasets(
         if dataset.is_annotated:
             found += find_lost_faces(dataset, scan, cfg.DATASETS.INVALID_FACES == "face")
             found += find_suspicious_labels(dataset, scan.sizes)
+            found += find_contradictions(dataset, detections or {})
         statistics = compute_statistics(dataset, scan.sizes)
         anchors = _see_as_training(cfg, dataset, scan, seed)
         reports.append(DatasetReport(dataset, scan, statistics, found, anchors))

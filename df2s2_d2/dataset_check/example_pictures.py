@@ -60,13 +60,16 @@ def draw_finding(report: DatasetReport, finding: Finding) -> Card | None:
         if number is not None:
             box = dataset.labels.boxes[number]
             outlines.append(Outline(box[None], color, thickness=2))
+    if finding.detection is not None:
+        box = np.array(finding.detection)
+        outlines.append(Outline(box[None], _IN_QUESTION, thickness=2))
     name = dataset.image_ids[finding.image] if finding.image is not None else file
     place = [dataset.place(finding.box)] if finding.box is not None else []
     facets = {"data set": dataset.name}
     if finding.image is not None:
         facets["event"] = dataset.events[finding.image]
-    if finding.box is not None:
-        facets["size"] = size_name(dataset.labels.sizes[finding.box])
+    if finding.box is not None or finding.detection is not None:
+        facets["size"] = size_name(float(np.sqrt(np.maximum(box[2:], 0).prod())))
     return Card(
         close_up(image, box, outlines),
         f"{finding.kind.title}: {name}",

@@ -32,6 +32,7 @@ class Finding:
         image: number of the image in its data set; None for the data set as a whole.
         box: number of the box among all labels, if it is about one.
         other_box: number of the box that it is compared with, if there is one.
+        detection: x, y, width and height in pixels of what a detector found, if it is about that.
         file: a file that is in no annotations.
         weight: among findings of a kind those of a greater weight come first.
     """
@@ -41,6 +42,7 @@ class Finding:
     image: int | None = None
     box: int | None = None
     other_box: int | None = None
+    detection: tuple[float, float, float, float] | None = None
     file: str | None = None
     weight: float = 0.0
 
@@ -133,6 +135,18 @@ TINY = Kind(
     "Tiny boxes",
     "On so few pixels no face can be told; training drops those below INPUT.MIN_FACE_SIZE.",
 )
+UNSEEN = Kind(
+    "unseen_face",
+    "Faces that the detector does not see",
+    "It misses faces, small ones above all; but a large one that it does not see may be an animal, "
+    "a lamp or an empty place, which a training would learn as a face.",
+)
+UNLABELLED = Kind(
+    "unlabelled_face",
+    "Faces that only the detector sees",
+    "A training learns them as background. Where the detector is right, add them; "
+    "tools/complete_labels.py does it by scores.",
+)
 
 KINDS = (
     NO_FACE,
@@ -151,4 +165,6 @@ KINDS = (
     IN_IGNORED,
     ODD_SHAPE,
     TINY,
+    UNSEEN,
+    UNLABELLED,
 )
