@@ -156,7 +156,8 @@ def check_datasets(
         if dataset.is_annotated:
             found += find_lost_faces(dataset, scan, cfg.DATASETS.INVALID_FACES == "face")
             found += find_suspicious_labels(dataset, scan.sizes)
-            found += find_contradictions(dataset, detections or {})
+            if detections is not None:
+                found += find_contradictions(dataset, detections)
         statistics = compute_statistics(dataset, scan.sizes)
         anchors = _see_as_training(cfg, dataset, scan, seed)
         reports.append(DatasetReport(dataset, scan, statistics, found, anchors))

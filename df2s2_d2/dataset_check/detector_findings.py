@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from df2s2_d2.dataset_check.annotated_dataset import AnnotatedDataset
 from df2s2_d2.dataset_check.findings import Finding
 from df2s2_d2.dataset_check.label_overlaps import as_boxes, highest, is_elsewhere
 from df2s2_d2.formats.detection_files import read_detections
+from df2s2_d2.formats.detections_jsonl import name_of_file
 
 # From this IoU on, a detection is of a face.
 _SAME_IOU = 0.35
@@ -55,8 +57,7 @@ def read_detections_of(
 def _names(dataset: AnnotatedDataset) -> Iterator[tuple[str, str]]:
     """The names that each image may have in a file of detections."""
     for image_id, file in zip(dataset.image_ids, dataset.file_names, strict=True):
-        path = Path(os.path.abspath(file))
-        yield image_id, f"{path.parent.name}/{path.stem}"
+        yield image_id, name_of_file(Path(os.path.abspath(file)))
 
 
 def find_contradictions(
@@ -70,8 +71,8 @@ def find_contradictions(
             one with no rows has no face for the detector.
 
     Returns:
-        Faces that the detector does not see, large ones first in weight, as small ones are missed
-        by any detector; then those that only it sees, by their score.
+        Image by image, faces that the detector does not see, weighed by their size, since any
+        detector misses small ones, and faces that only it sees, weighed by their score.
     """
     found = []
     labels = dataset.labels
@@ -95,17 +96,17 @@ def _unseen(
     for face, score in zip(faces.tolist(), scores.tolist(), strict=True):
         if score < _UNSEEN_SCORE:
             seen = f"seen with a score of {score:.2f}" if score else "not seen by the detector"
-            x, y, width, height = labels.boxes[face]
+            x, y, width, height = labels.boxes[face].tolist()
             reason = f"{seen}: {width:g} × {height:g} px at ({x:g}, {y:g})"
-            size = float(labels.sizes[face])
-            yield Finding(findings.UNSEEN, reason, image, face, weight=size)
+            yield Finding(findings.UNSEEN, reason, image, face, weight=math.sqrt(width * height))
 
 
 def _unlabelled(
     dataset: AnnotatedDataset, image: int, numbers: np.ndarray, detections: np.ndarray
 ) -> Iterator[Finding]:
     sure = detections[detections[:, 4] > _SURE_SCORE]
-    for x, y, width, height, score in sure[is_elsewhere(sure, dataset.labels.boxes[numbers])]:
+    unlabelled = sure[is_elsewhere(sure, dataset.labels.boxes[numbers])]
+    for x, y, width, height, score in unlabelled.tolist():
         reason = f"score {score:.2f}: {width:.0f} × {height:.0f} px at ({x:.0f}, {y:.0f})"
-        box = (float(x), float(y), float(width), float(height))
-        yield Finding(findings.UNLABELLED, reason, image, detection=box, weight=float(score))
+        box = (x, y, width, height)
+        yield Finding(findings.UNLABELLED, reason, image, detection=box, weight=score)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from detectron2.structures import Boxes, pairwise_ioa, pairwise_iou
+from torchvision.ops import box_convert
 
 # A detection that overlaps a labelled box by more is of that, or of a part or neighbour of it.
 _MAX_IOU, _MAX_SHARE = 0.25, 0.5
@@ -36,5 +37,4 @@ def highest(overlaps: torch.Tensor, dim: int) -> np.ndarray:
 
 def as_boxes(rows: np.ndarray) -> Boxes:
     """Boxes of (n, 4 or more) x, y, width, height."""
-    corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-    return Boxes(torch.from_numpy(corners))
+    return Boxes(box_convert(torch.from_numpy(rows[:, :4]), "xywh", "xyxy"))

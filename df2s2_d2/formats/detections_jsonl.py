@@ -137,6 +137,11 @@ def _is_failure(record: Any) -> bool:
     return isinstance(fields.get("error"), str) and "faces" not in fields
 
 
+def name_of_file(path: Path) -> str:
+    """The name of an image for which a line gives its file alone: its folder and its own name."""
+    return f"{path.parent.name}/{path.stem}"
+
+
 def _name(record: Any) -> str | None:
     """The name of the image or frame; None if the record has none."""
     fields = record if isinstance(record, dict) else {}
@@ -150,7 +155,7 @@ def _name(record: Any) -> str | None:
         return None
     frame = fields.get("frame")
     if frame is None:
-        return f"{path.parent.name}/{path.stem}"
+        return name_of_file(path)
     frame = as_id(frame)
     is_number = isinstance(frame, int) and 0 <= frame <= _LAST_FRAME
     return f"{path.stem}/{frame:06d}" if is_number else None
